@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# The one compiler that produces the committed BPF objects. Another version
+# produces other bytes, and verify-generated fails.
+CLANG_VERSION ?= 14
+CLANG         ?= clang-$(CLANG_VERSION)
+LLVM_STRIP    ?= llvm-strip-$(CLANG_VERSION)
+CLANG_FORMAT  ?= clang-format-$(CLANG_VERSION)
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 2m
+# Arguments for run, bench and conformance: make run ARGS='--port 8080'
+ARGS     ?=
+
+# Loading BPF needs root. Go compiles as the calling user and only what it built
+# runs as root, so that no cache ends up with files of two owners.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH=$(PATH))
+EXEC    := $(if $(AS_ROOT),-exec '$(AS_ROOT)')
+
+# The packages that load BPF or drive the whole program; the rest is pure and
+# also runs under the race detector.
+BPF_PACKAGES  := ./bpf/... ./pkg/loader/... ./internal/agent/... ./cmd/...
+PURE_PACKAGES  = $(shell $(GO) list ./... | grep -Ev '^probe/(bpf|cmd|scripts|pkg/loader|internal/architecture)(/|$$)')
+GO_TEST       := $(GO) test -count=1 -timeout 15m
+
+# Sources of the kernel side.
+BPF_SOURCES = $(shell find bpf -name '*.[ch]')
+GO_SOURCES  = $(shell find . -name '*.go' -not -path './.*/*' -not -name '*_bpfel.go')
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-18s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: ## Build bin/probe, a static binary; needs only Go
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/probe ./cmd/probe
+
+.PHONY: run
+run: build ## Build and run the agent, statsd lines to stdout (ARGS=...)
+	$(AS_ROOT) bin/probe run $(ARGS)
+
+.PHONY: test
+test: deps ## Run all tests, pure packages also with the race detector; needs root for BPF
+	$(GO_TEST) -race $(PURE_PACKAGES)
+	$(GO_TEST) $(EXEC) ./...
+
+.PHONY: test-bpf
+test-bpf: ## Run the tests that load BPF; a skip is a failure
+	PROBE_REQUIRE_BPF=1 $(GO_TEST) $(EXEC) $(BPF_PACKAGES)
+
+.PHONY: deps
+deps: ## Install what building BPF and testing need (Debian, Ubuntu)
+	CLANG_VERSION=$(CLANG_VERSION) scripts/install-build-deps.sh
+	scripts/install-test-deps.sh
+
+.PHONY: generate
+generate: ## Compile the BPF sources to the committed objects; needs clang
+	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(LLVM_STRIP) $(GO) generate ./pkg/loader ./bpf/...
+
+.PHONY: verify-generated
+verify-generated: ## Check that the committed BPF objects are what the sources give
+	scripts/verify-generated.sh
+
+.PHONY: fmt
+fmt: ## Format Go and BPF sources in place
+	gofmt -w $(GO_SOURCES)
+	$(CLANG_FORMAT) -i $(BPF_SOURCES)
+
+.PHONY: vet
+vet: ## Run go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: vet ## Check format, licences and structure (and golangci-lint where installed)
+	@unformatted=$$(gofmt -l $(GO_SOURCES)); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted" >&2; exit 1; }
+	$(CLANG_FORMAT) --dry-run --Werror $(BPF_SOURCES)
+	scripts/check-spdx.sh
+	$(GO_TEST) ./internal/architecture
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; fi
+
+.PHONY: bench
+bench: ## Measure the cost of the attached probes (ARGS=...)
+	$(GO) run $(EXEC) ./scripts/bench $(ARGS)
+
+.PHONY: conformance
+conformance: ## Compare what probe sees with what servers and clients log (ARGS=...)
+	$(GO) run $(EXEC) ./scripts/conformance $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (default 2m) each
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' "$$file"); do \
+			echo "== $$(dirname "$$file") $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+		done; \
+	done
+
+.PHONY: clean
+clean: ## Remove what the other targets left behind, except the committed objects
+	rm -rf bin dist
+	find . -name '*.test' -type f -delete

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestService(t *testing.T) {
+	id := strings.Repeat("ab", 32)
+	tests := []struct {
+		name    string
+		process fakeProcess
+		port    uint16
+		comm    string
+		want    string
+	}{
+		{
+			name:    "unit",
+			process: fakeProcess{exe: "/usr/sbin/nginx", cgroup: "0::/system.slice/nginx.service\n"},
+			port:    80, want: "nginx",
+		},
+		{
+			name:    "executable and port",
+			process: fakeProcess{exe: "/usr/bin/redis-server", cgroup: "0::/user.slice/user-0.slice/session-3.scope\n"},
+			port:    6379, want: "redis-server-6379",
+		},
+		{
+			name:    "executable without port",
+			process: fakeProcess{exe: "/usr/bin/curl", cgroup: "0::/\n"},
+			want:    "curl",
+		},
+		{
+			name:    "replaced executable",
+			process: fakeProcess{exe: "/opt/shop/shop (deleted)"},
+			port:    8080, want: "shop-8080",
+		},
+		{
+			name:    "script",
+			process: fakeProcess{exe: "/usr/bin/python3.11", args: []string{"python3", "-u", "/srv/app.py"}},
+			port:    8000, want: "python3:app.py-8000",
+		},
+		{
+			name:    "container below the runtime's unit",
+			process: fakeProcess{exe: "/app", cgroup: "0::/system.slice/containerd.service/kubepods-pod1:cri-containerd:" + id + "\n"},
+			port:    8080, want: "app-8080",
+		},
+		{
+			name:    "executable not readable",
+			process: fakeProcess{cgroup: "0::/\n"},
+			port:    81, comm: "kworker/0:1", want: "kworker/0:1-81",
+		},
+		{
+			name:    "nothing known",
+			process: fakeProcess{},
+			want:    "unknown",
+		},
+		{
+			name:    "long name",
+			process: fakeProcess{exe: "/" + strings.Repeat("x", 200)},
+			port:    65535, want: strings.Repeat("x", maxNameBytes) + "-65535",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			proc := newFakeProc(t)
+			tt.process.pid, tt.process.start = 42, 7
+			proc.start(tt.process)
+			r := New(Options{ProcRoot: proc.root})
+			if got := r.Service(42, tt.port, tt.comm, at(0)); got != tt.want {
+				t.Errorf("Service() = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestServiceOfGoneProcess(t *testing.T) {
+	r := New(Options{ProcRoot: newFakeProc(t).root})
+	for range 2 { // the second answer comes from the cache
+		if got, want := r.Service(9, 80, "httpd", at(0)), "httpd-80"; got != want {
+			t.Errorf("Service() = %q, want %q", got, want)
+		}
+	}
+	if diff := cmp.Diff(Stats{FallbackComm: 1, Entries: 1}, r.Stats()); diff != "" {
+		t.Errorf("stats (-want +got):\n%s", diff)
+	}
+}
+
+func TestNameOutlivesProcess(t *testing.T) {
+	proc := newFakeProc(t)
+	proc.start(fakeProcess{pid: 5, start: 1, exe: "/bin/short"})
+	r := New(Options{ProcRoot: proc.root})
+	r.Service(5, 0, "short", at(0))
+	proc.kill(5)
+	if got := r.Service(5, 0, "other", at(time.Minute)); got != "short" {
+		t.Errorf("Service() after exit = %q, want %q", got, "short")
+	}
+	if got := r.Stats().Rechecked; got != 1 {
+		t.Errorf("rechecked = %d, want 1", got)
+	}
+}
+
+// steps are what happens to a pid between its first sight and a later one.
+func TestRecheck(t *testing.T) {
+	first := fakeProcess{pid: 5, start: 100, exe: "/bin/sh-like"}
+	tests := []struct {
+		name  string
+		then  fakeProcess
+		after time.Duration
+		want  string
+	}{
+		{"too early to look", fakeProcess{start: 200, exe: "/bin/b"}, recheckInterval - 1, "sh-like"},
+		{"pid reused", fakeProcess{start: 200, exe: "/bin/b"}, recheckInterval, "b"},
+		{"pid reused by the same program in a unit", fakeProcess{start: 200, exe: "/bin/sh-like", cgroup: "0::/a.service\n"}, recheckInterval, "a"},
+		{"exec", fakeProcess{start: 100, exe: "/bin/b"}, recheckInterval, "b"},
+		{"same process", fakeProcess{start: 100, exe: "/bin/sh-like"}, recheckInterval, "sh-like"},
+		{"zombie", fakeProcess{start: 100}, recheckInterval, "sh-like"},
+		{"late event", fakeProcess{start: 200, exe: "/bin/b"}, -time.Second, "sh-like"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			proc := newFakeProc(t)
+			proc.start(first)
+			r := New(Options{ProcRoot: proc.root})
+			r.Service(5, 0, "", at(0))
+			tt.then.pid = 5
+			proc.start(tt.then)
+			if got := r.Service(5, 0, "comm", at(tt.after)); got != tt.want {
+				t.Errorf("Service() = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFallbackIsReplacedWhenPIDAppears(t *testing.T) {
+	proc := newFakeProc(t)
+	r := New(Options{ProcRoot: proc.root})
+	r.Service(5, 0, "gone", at(0))
+	proc.start(fakeProcess{pid: 5, start: 1, exe: "/bin/new"})
+	if got := r.Service(5, 0, "new", at(recheckInterval)); got != "new" {
+		t.Errorf("Service() = %q, want %q", got, "new")
+	}
+}
+
+func TestRecheckBudget(t *testing.T) {
+	proc := newFakeProc(t)
+	r := New(Options{ProcRoot: proc.root})
+	const pids = maxRechecksPerSecond + 10
+	ask := func(nowNS uint64) {
+		for pid := range uint32(pids) {
+			r.Service(pid, 1, "x", nowNS)
+		}
+	}
+	ask(at(0))
+	ask(at(recheckInterval))
+	if got := r.Stats().Rechecked; got != maxRechecksPerSecond {
+		t.Errorf("rechecked = %d within one second, want %d", got, maxRechecksPerSecond)
+	}
+	ask(at(recheckInterval + time.Second))
+	if got := r.Stats().Rechecked; got != pids {
+		t.Errorf("rechecked = %d after the next second, want %d", got, pids)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	const limit, pids = 8, 100
+	r := New(Options{ProcRoot: newFakeProc(t).root, MaxEntries: limit})
+	for pid := range uint32(pids) {
+		r.Service(7777, 1, "hot", at(0)) // used all the time: must survive
+		if got, want := r.Service(pid, 1, fmt.Sprint("p", pid), at(0)), fmt.Sprintf("p%d-1", pid); got != want {
+			t.Fatalf("Service(%d) = %q, want %q", pid, got, want)
+		}
+	}
+	want := Stats{FallbackComm: pids + 1, Evicted: pids + 1 - limit, Entries: limit}
+	if diff := cmp.Diff(want, r.Stats()); diff != "" {
+		t.Errorf("stats (-want +got):\n%s", diff)
+	}
+	if len(r.index) != limit || len(r.entries) != limit {
+		t.Errorf("index has %d and entries %d elements, want %d", len(r.index), len(r.entries), limit)
+	}
+}
+
+func TestPortsOfOneProcessAreApart(t *testing.T) {
+	proc := newFakeProc(t)
+	proc.start(fakeProcess{pid: 5, start: 1, exe: "/bin/a"})
+	r := New(Options{ProcRoot: proc.root})
+	for port, want := range map[uint16]string{0: "a", 80: "a-80", 65535: "a-65535"} {
+		if got := r.Service(5, port, "", at(0)); got != want {
+			t.Errorf("Service(port %d) = %q, want %q", port, got, want)
+		}
+	}
+}
+
+func TestOwnProcess(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroup, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := placement{unit: parseUnit(cgroup), program: exeName(exe)}.name(8080)
+	r := New(Options{})
+	if got := r.Service(uint32(os.Getpid()), 8080, "wrong", at(0)); got != want {
+		t.Errorf("Service(own pid) = %q, want %q", got, want)
+	}
+	if diff := cmp.Diff(Stats{Resolved: 1, Entries: 1}, r.Stats()); diff != "" {
+		t.Errorf("stats (-want +got):\n%s", diff)
+	}
+}
+
+func TestHitDoesNotAllocate(t *testing.T) {
+	r := New(Options{})
+	pid := uint32(os.Getpid())
+	r.Service(pid, 80, "", at(0))
+	if n := testing.AllocsPerRun(100, func() { r.Service(pid, 80, "", at(0)) }); n != 0 {
+		t.Errorf("a hit allocates %v times", n)
+	}
+}
+
+func BenchmarkServiceHit(b *testing.B) {
+	r := New(Options{ProcRoot: b.TempDir()})
+	for pid := range uint32(1000) {
+		r.Service(pid, 80, "x", at(0))
+	}
+	b.ReportAllocs()
+	pid := uint32(0)
+	for b.Loop() {
+		if pid++; pid == 1000 {
+			pid = 0
+		}
+		r.Service(pid, 80, "x", at(0))
+	}
+}
+
+func BenchmarkServiceFirstSight(b *testing.B) {
+	r := New(Options{MaxEntries: 1})
+	pid, port := uint32(os.Getpid()), uint16(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		port++
+		r.Service(pid, port, "x", at(0))
+	}
+}
+
+func BenchmarkServiceRecheck(b *testing.B) {
+	r := New(Options{})
+	pid, nowNS := uint32(os.Getpid()), at(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		nowNS += uint64(recheckInterval)
+		r.Service(pid, 80, "x", nowNS)
+	}
+}
