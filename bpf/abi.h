@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The contract between the kernel side and the loader: everything both sides
+ * see is declared here and nowhere else. Fixed-width types, explicit padding
+ * (built with -Wpadded -Werror). Enum values are never renumbered.
+ *
+ * All times are nanoseconds of CLOCK_MONOTONIC. All offsets are positions in
+ * the byte stream of one direction of one connection, 64 bits wide and counted
+ * from an arbitrary base: for TCP the kernel's own sequence numbers, so bytes
+ * that no hook saw (a splice) still move them.
+ */
+#ifndef PROBE_ABI_H
+#define PROBE_ABI_H
+
+/* Largest head kept of a message; --capture-bytes may ask for less. */
+#define PROBE_HEAD_MAX  512
+#define PROBE_COMM_LEN  16
+#define PROBE_MAX_PORTS 16
+#define PROBE_MAX_PIDS  16
+#define PROBE_MAX_COMMS 8
+
+enum probe_role {
+	PROBE_ROLE_UNKNOWN = 0,
+	PROBE_ROLE_SERVER = 1,
+	PROBE_ROLE_CLIENT = 2,
+};
+
+/* What a record carries; one record may carry several. */
+enum probe_has {
+	/* req_off, start_ns, read_ns, touch_ns and req_len bytes of head. */
+	PROBE_HAS_START = 1,
+	/* A response begins at resp_off; resp_len bytes of its head. */
+	PROBE_HAS_STATUS = 2,
+	/* A later piece of the response, while its head may be incomplete. */
+	PROBE_HAS_MORE = 4,
+	/* Offsets and times only. */
+	PROBE_HAS_PROGRESS = 8,
+	/* The connection ended. */
+	PROBE_HAS_CLOSE = 16,
+	/* A struct probe_conn follows the two heads. */
+	PROBE_HAS_CONN = 32,
+	/* The request arrived as the first bytes of its connection. */
+	PROBE_HAS_FIRST = 64,
+};
+
+/*
+ * One record of the ring buffer, followed by resp_len bytes of the response,
+ * req_len bytes of the request, and struct probe_conn if PROBE_HAS_CONN.
+ */
+struct probe_record {
+	__u16 has;     /* enum probe_has */
+	__u8 role;     /* enum probe_role */
+	__u8 tail_len; /* valid bytes in tail, counted from its end */
+	__u16 req_len;
+	__u16 resp_len;
+	__u32 seq;  /* per connection, +1 per record, lost ones included */
+	__u32 tgid; /* task that read (server) or sent (client) the request */
+	__u32 tid;
+	__u32 pad;
+	__u64 conn_id;
+	__u64 start_ns; /* arrival of the request when known, else read_ns */
+	__u64 read_ns;  /* return of the call that moved its first bytes */
+	__u64 touch_ns; /* first call on the connection before read_ns, or 0 */
+	__u64 req_off;  /* first byte of the request */
+	__u64 req_end;  /* bytes of the request direction seen so far */
+	__u64 now_ns;   /* time of what this record tells */
+	__u64 prev_ns;  /* last response byte before this record, or 0 */
+	__u64 resp_off; /* first byte of this piece of the response */
+	__u64 resp_end; /* bytes of the response direction seen so far */
+	__u8 tail[8];   /* last bytes before resp_end */
+};
+
+/* The connection; sent with the first record that gets through. */
+struct probe_conn {
+	__u64 inode; /* socket inode, as in /proc/PID/fd; 0 if not attached */
+	__u8 family; /* AF_UNIX 1, AF_INET 2, AF_INET6 10 */
+	__u8 pad[3];
+	__u16 local_port; /* host order; 0 for Unix sockets */
+	__u16 remote_port;
+	__u8 local_addr[16]; /* IPv4: first 4 bytes */
+	__u8 remote_addr[16];
+	__u8 comm[PROBE_COMM_LEN];
+};
+
+/* Counters of the kernel side, per CPU. Refusals carry their reason. */
+enum probe_count {
+	PROBE_COUNT_STARTS = 0,     /* request heads kept */
+	PROBE_COUNT_RECORDS,        /* records handed to the ring */
+	PROBE_DROP_RING_FULL,       /* records refused by the ring */
+	PROBE_DROP_RING_FULL_START, /* ... that carried a request */
+	PROBE_DROP_NO_STATE,        /* sockets without room for state */
+	PROBE_DROP_NOT_HTTP,        /* connections given up as not HTTP */
+	PROBE_DROP_TLS,             /* connections that begin with a TLS record */
+	PROBE_DROP_HTTP2,           /* connections with the HTTP/2 preface */
+	PROBE_DROP_IO_URING,        /* pieces whose buffer io_uring holds */
+	PROBE_DROP_COMPAT,          /* pieces of 32-bit tasks */
+	PROBE_DROP_NO_BUFFER,       /* first pieces moved by splice or sendfile */
+	PROBE_DROP_UNREADABLE,      /* user memory that could not be read */
+	PROBE_DROP_IOVECS,          /* heads spread over more iovecs than followed */
+	PROBE_DROP_NOT_ANSWER,      /* requests followed by bytes that are no HTTP */
+	PROBE_DROP_LOST_TASK,       /* pieces moved by kernel threads */
+	PROBE_COUNT_TUNNELS,        /* connections that left HTTP */
+	PROBE_COUNT_CONNS,          /* connections with state */
+	PROBE_COUNT_MAX,
+};
+
+/* Per-CPU counters and the per-CPU part of connection ids. */
+struct probe_counters {
+	__u64 value[PROBE_COUNT_MAX];
+	__u64 next_conn;
+};
+
+/* Set before load, constant afterwards. Zero counts mean "no filter". */
+struct probe_config {
+	__u32 self_tgid;     /* never observed */
+	__u32 capture_bytes; /* 1..PROBE_HEAD_MAX */
+	__u8 want_server;
+	__u8 want_client;
+	__u8 ports_len;
+	__u8 pids_len;
+	__u16 ports[PROBE_MAX_PORTS]; /* the server's port, host order */
+	__u32 pids[PROBE_MAX_PIDS];
+	__u8 comms_len;
+	__u8 pad[3];
+	__u8 comms[PROBE_MAX_COMMS][PROBE_COMM_LEN];
+};
+
+/* What one sweep over the connections should report. */
+struct probe_sweep {
+	__u64 older_ns;   /* unanswered requests that began before this time */
+	__u32 unix_alive; /* also every Unix socket, answered or not */
+	__u32 pad;
+};
+
+#endif

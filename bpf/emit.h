@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Building one record and handing it to the ring. Never wakes the reader, which
+ * drains on a timer that follows the fill level (docs/adr/0002).
+ */
+#ifndef PROBE_EMIT_H
+#define PROBE_EMIT_H
+
+static __always_inline void fill_conn(struct probe_conn *to, struct conn *c, struct sock *sk)
+{
+	struct sock_common *skc = &sk->__sk_common;
+	struct socket *socket = BPF_CORE_READ(sk, sk_socket);
+
+	__builtin_memset(to, 0, sizeof(*to));
+	to->family = BPF_CORE_READ(skc, skc_family);
+	if (socket)
+		to->inode = BPF_CORE_READ(socket, file, f_inode, i_ino);
+	if (to->family == AF_INET) {
+		__u32 local = BPF_CORE_READ(skc, skc_rcv_saddr),
+		      remote = BPF_CORE_READ(skc, skc_daddr);
+
+		__builtin_memcpy(to->local_addr, &local, 4);
+		__builtin_memcpy(to->remote_addr, &remote, 4);
+	} else if (to->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&to->local_addr, skc, skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&to->remote_addr, skc, skc_v6_daddr);
+	}
+	if (to->family != AF_UNIX) {
+		to->local_port = BPF_CORE_READ(skc, skc_num);
+		to->remote_port = __builtin_bswap16(BPF_CORE_READ(skc, skc_dport));
+	}
+	bpf_get_current_comm(to->comm, sizeof(to->comm));
+}
+
+/*
+ * Sends s->rec. The caller has set now_ns, resp_off and resp_end, and put
+ * resp_len bytes of the response into s->data; the request head goes behind.
+ */
+static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, __u32 has)
+{
+	struct probe_counters *n = counters();
+	struct probe_record *r;
+	__u64 size;
+
+	if (!s || !c || !sk || !n)
+		return 0;
+	r = &s->rec;
+	if (c->first && (has & PROBE_HAS_START))
+		has |= PROBE_HAS_FIRST;
+	r->role = c->role;
+	r->seq = c->seq++;
+	r->tgid = c->tgid;
+	r->tid = c->tid;
+	r->conn_id = c->id;
+	r->start_ns = c->start_ns;
+	r->read_ns = c->read_ns;
+	r->touch_ns = c->touch_ns;
+	r->req_off = c->req_off;
+	r->req_end = c->role == PROBE_ROLE_SERVER ? c->rx_off : c->tx_off;
+	r->prev_ns = c->resp_last_ns;
+	__builtin_memcpy(r->tail, c->tail, 8);
+	r->tail_len = c->tail_len;
+	size = r->resp_len;
+	bound(size);
+	if (size > PROBE_HEAD_MAX)
+		return 0;
+	r->req_len = 0;
+	if (has & PROBE_HAS_START) {
+		__u64 head_len = c->head_len;
+
+		bound(head_len);
+		if (head_len > PROBE_HEAD_MAX)
+			return 0;
+		bpf_probe_read_kernel(s->data + size, head_len, c->head);
+		r->req_len = head_len;
+		size += head_len;
+	}
+	if (!c->announced) {
+		has |= PROBE_HAS_CONN;
+		fill_conn((struct probe_conn *)(s->data + size), c, sk);
+		size += sizeof(struct probe_conn);
+	}
+	r->has = has;
+	size += sizeof(*r);
+	bound(size);
+	if (size > sizeof(s->rec) + sizeof(s->data))
+		return 0;
+	n->value[PROBE_COUNT_RECORDS]++;
+	if (bpf_ringbuf_output(&http_events, s, size, BPF_RB_NO_WAKEUP)) {
+		n->value[PROBE_DROP_RING_FULL]++;
+		/* A sweep's start-only record is told again with the response. */
+		if ((has & PROBE_HAS_START) && !(has & PROBE_HAS_PROGRESS) && !c->reported)
+			n->value[PROBE_DROP_RING_FULL_START]++;
+	} else {
+		c->announced = 1;
+		if (has & PROBE_HAS_START)
+			c->reported = 1;
+	}
+	c->dirty = 0;
+	return 0;
+}
+
+#endif

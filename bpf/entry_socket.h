@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Socket entry: tracepoints sock_send_length and sock_recv_length (6.3). They
+ * fire for every call that reaches the socket, after the bytes have moved.
+ */
+#ifndef PROBE_ENTRY_SOCKET_H
+#define PROBE_ENTRY_SOCKET_H
+
+/* io_uring completes from the exit of unrelated calls: check the descriptor. */
+static __noinline bool call_is_for(struct task_struct *task, __u64 fd, struct sock *sk)
+{
+	struct file **table = BPF_CORE_READ(task, files, fdt, fd);
+	struct file *file = NULL;
+	struct socket *socket;
+
+	bpf_probe_read_kernel(&file, sizeof(file), table + (__u32)fd);
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk) == sk;
+}
+
+static __always_inline void socket_call(struct task_struct *task, struct sock *sk,
+					struct call *call)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	call_args(regs, call);
+	call_classify(call_number(regs), call);
+	if (task->io_uring && call->kind != CALL_FILE && !call_is_for(task, call->fd, sk))
+		call->kind = CALL_URING;
+}
+
+static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
+{
+	struct task_struct *task;
+	struct piece p = {};
+	struct conn *c;
+
+	if (sk->sk_type != SOCK_STREAM)
+		return 0;
+	c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
+	if (c && c->phase == PHASE_OVER)
+		return 0;
+	task = bpf_get_current_task_btf();
+	if (!c) {
+		__u16 family = sk->__sk_common.skc_family;
+
+		if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+			return 0;
+		if (task->flags & PF_KTHREAD)
+			return 0;
+		c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!c) {
+			count(PROBE_DROP_NO_STATE);
+			return 0;
+		}
+		if (!c->id)
+			conn_init(c, family, sk->sk_protocol);
+		if (c->phase == PHASE_OVER)
+			return 0;
+	}
+	if (task->flags & PF_KTHREAD) {
+		count(PROBE_DROP_LOST_TASK);
+		return 0;
+	}
+	socket_call(task, sk, &p.call);
+	if (task_is_compat(task)) {
+		count(PROBE_DROP_COMPAT);
+		p.call.kind = CALL_FILE;
+	}
+	p.now_ns = bpf_ktime_get_ns();
+	p.len = len;
+	p.dir = dir;
+	on_piece(c, sk, bpf_skc_to_tcp_sock(sk), &p, true);
+	return 0;
+}
+
+/* A read that found nothing, on a connection that never received anything:
+ * the process has accepted it and is ready. Ends the wait for accept. */
+static __always_inline void socket_touched(struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct conn *c;
+
+	if (!tp || tp->bytes_received)
+		return;
+	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c || c->id)
+		return;
+	conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
+	c->touch_ns = bpf_ktime_get_ns();
+}
+
+/* Tracepoint sock_send_length(sk, ret, flags), kernel 6.3. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(http_sock_send, struct sock *sk, int ret, int flags)
+{
+	if (ret <= 0)
+		return 0;
+	return socket_io(sk, ret, DIR_SEND);
+}
+
+/* Tracepoint sock_recv_length(sk, ret, flags), kernel 6.3. */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
+{
+	if (ret <= 0) {
+		if (ret == -EAGAIN)
+			socket_touched(sk);
+		return 0;
+	}
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC))
+		return 0;
+	return socket_io(sk, ret, DIR_RECV);
+}
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * System-call entry: tracepoint sys_exit and the walk from the descriptor to
+ * the socket, for kernels without the socket tracepoints. Kernel 5.8.
+ * It sees accept itself, and not what io_uring does.
+ */
+#ifndef PROBE_ENTRY_SYSCALL_H
+#define PROBE_ENTRY_SYSCALL_H
+
+/* The stream socket behind a descriptor of the current task, or NULL. */
+static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd, __u64 *inode)
+{
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **table = BPF_CORE_READ(fdt, fd);
+	struct file *file = NULL;
+	struct socket *socket;
+	struct inode *ino;
+
+	if (fd >= BPF_CORE_READ(fdt, max_fds))
+		return NULL;
+	if (bpf_probe_read_kernel(&file, sizeof(file), table + fd) || !file)
+		return NULL;
+	ino = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(ino, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	if (BPF_CORE_READ(socket, type) != SOCK_STREAM)
+		return NULL;
+	*inode = BPF_CORE_READ(ino, i_ino);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* State of a socket, made when missing; a reused address starts anew. */
+static __noinline struct conn *table_conn(struct sock *sk, __u64 inode, __u16 family,
+					  __u16 protocol)
+{
+	__u64 key = (__u64)sk;
+	__u32 zero = 0;
+	struct conn *c = bpf_map_lookup_elem(&http_conn_table, &key), *empty;
+
+	if (c && c->inode == inode)
+		return c;
+	empty = bpf_map_lookup_elem(&http_empty, &zero);
+	if (!empty || bpf_map_update_elem(&http_conn_table, &key, empty, BPF_ANY)) {
+		count(PROBE_DROP_NO_STATE);
+		return NULL;
+	}
+	c = bpf_map_lookup_elem(&http_conn_table, &key);
+	if (!c)
+		return NULL;
+	c->inode = inode;
+	conn_init(c, family, protocol);
+	return c;
+}
+
+/* recvmmsg and sendmmsg return a number of messages: adds up their bytes. */
+static __always_inline __u32 mmsg_bytes(struct call *call, __u32 messages)
+{
+	struct user_mmsghdr m;
+	__u32 sum = 0;
+
+	for (int i = 0; i < MAX_IOVECS; i++) {
+		if (i >= messages)
+			break;
+		if (bpf_probe_read_user(&m, sizeof(m), (void *)(call->arg1 + i * sizeof(m))))
+			break;
+		sum += m.len;
+	}
+	if (messages > MAX_IOVECS)
+		count(PROBE_DROP_IOVECS);
+	call->kind = CALL_MSG; /* the first message may hold the head */
+	return sum;
+}
+
+static __always_inline bool call_peeks(struct call *call, __u64 nr)
+{
+	if (nr == NR_recvfrom || nr == NR_recvmmsg)
+		return call->arg3 & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE | MSG_OOB);
+	return nr == NR_recvmsg && (call->arg2 & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE | MSG_OOB));
+}
+
+/* Tracepoint sys_exit(regs, ret). */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
+{
+	__u64 nr = call_number(regs), inode = 0;
+	struct task_struct *task;
+	struct piece p = {};
+	struct conn *c;
+	struct sock *sk;
+	__u16 family;
+
+	call_classify(nr, &p.call);
+	if (p.call.kind == CALL_OTHER || p.call.kind == CALL_URING || ret < 0 ||
+	    (!ret && p.call.kind != CALL_ACCEPT))
+		return 0;
+	task = (struct task_struct *)bpf_get_current_task();
+	call_args(regs, &p.call);
+	if (task_is_compat(task))
+		return 0;
+	p.dir = p.call.send ? DIR_SEND : DIR_RECV;
+	if (p.call.kind == CALL_ACCEPT)
+		p.call.fd = ret;
+	if (nr == NR_splice)
+		p.call.fd = p.call.arg2;
+	sk = socket_of(task, p.call.fd, &inode);
+	if (!sk && nr == NR_splice) {
+		call_args(regs, &p.call);
+		p.dir = DIR_RECV;
+		sk = socket_of(task, p.call.fd, &inode);
+	}
+	if (!sk || call_peeks(&p.call, nr))
+		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+		return 0;
+	c = table_conn(sk, inode, family, BPF_CORE_READ(sk, sk_protocol));
+	if (!c || c->phase == PHASE_OVER)
+		return 0;
+	p.now_ns = bpf_ktime_get_ns();
+	if (p.call.kind == CALL_ACCEPT) {
+		c->touch_ns = p.now_ns;
+		return 0;
+	}
+	p.len = p.call.kind == CALL_MMSG ? mmsg_bytes(&p.call, ret) : (__u32)ret;
+	if (p.len)
+		on_piece(c, sk, c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL, &p, false);
+	return 0;
+}
+
+#endif

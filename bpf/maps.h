@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * State of one connection, and every map of the HTTP programs.
+ */
+#ifndef PROBE_MAPS_H
+#define PROBE_MAPS_H
+
+enum conn_phase {
+	PHASE_UNKNOWN = 0, /* neither request nor response seen yet */
+	PHASE_REQUEST,     /* a request is kept, its answer has not begun */
+	PHASE_RESPONSE,    /* the last thing that began is a response */
+	PHASE_OVER,        /* not for us, not HTTP, or no longer HTTP */
+};
+
+enum conn_family {
+	CONN_TCP = 0, /* offsets are the kernel's sequence numbers */
+	CONN_COUNTED, /* MPTCP, Unix: offsets are sums of what the calls moved */
+};
+
+/*
+ * Lives in the socket's storage (socket entry) or in a hash by socket address
+ * (system-call entry). Calls on one socket from two CPUs at once may race on
+ * it; the price is one exchange told wrongly, never a crash, and seq shows it.
+ */
+struct conn {
+	__u64 id;
+	__u64 inode; /* system-call entry: guards against a reused address */
+	__u64 rx_off;
+	__u64 tx_off;
+	__u64 start_ns;
+	__u64 read_ns;
+	__u64 touch_ns;
+	__u64 req_off;
+	__u64 resp_last_ns;
+	__u64 mmsg_array; /* *mmsg calls: where we are inside the array */
+	__u32 mmsg_next;
+	__u32 mmsg_len;
+	__u32 seq;
+	__u32 tgid;
+	__u32 tid;
+	__u16 head_len;
+	__u16 resp_kept; /* bytes of the current response already handed over */
+	__u8 phase;      /* enum conn_phase */
+	__u8 role;       /* enum probe_role */
+	__u8 family;     /* enum conn_family */
+	__u8 is_unix;
+	__u8 announced; /* struct probe_conn got through */
+	__u8 tries;     /* pieces looked at while unknown */
+	__u8 last_dir;
+	__u8 pieces;    /* PROBE_HAS_MORE records of the current response */
+	__u8 head_done; /* nothing to append to head any more */
+	__u8 first;     /* the kept request began the connection */
+	__u8 dirty;     /* response bytes since the last record */
+	__u8 answered;  /* some response was seen on this connection */
+	__u8 reported;  /* the kept request went out in a start-only record */
+	__u8 tail_len;
+	__u8 pad[2];
+	__u8 tail[8];
+	__u8 head[PROBE_HEAD_MAX];
+};
+
+/* Socket → state; freed with the socket. About 700 bytes per connection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} http_conns SEC(".maps");
+
+/*
+ * Socket address → state, for kernels without the socket tracepoints. Entries
+ * leave at the close of a TCP socket; the oldest unused one leaves when full.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384); /* set by the loader; 1 where unused */
+	__type(key, __u64);
+	__type(value, struct conn);
+} http_conn_table SEC(".maps");
+
+/* Records to userspace. Size set by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} http_events SEC(".maps");
+
+/* Counters, summed over CPUs by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct probe_counters);
+} http_counters SEC(".maps");
+
+/* Room to build one record; the last part is for bytes gathered from iovecs. */
+struct scratch {
+	struct probe_record rec;
+	__u8 data[2 * PROBE_HEAD_MAX + sizeof(struct probe_conn)];
+	__u8 gather[2 * PROBE_HEAD_MAX];
+};
+
+/* One slot each for I/O, sweeps and closes: they may interrupt one another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 3);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} http_scratch SEC(".maps");
+
+/* A zeroed conn, too large for the stack (system-call entry only). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct conn);
+} http_empty SEC(".maps");
+
+volatile const struct probe_config cfg;
+
+/* Written by userspace before each sweep. */
+struct probe_sweep sweep;
+
+static __always_inline struct scratch *scratch(__u32 slot)
+{
+	return bpf_map_lookup_elem(&http_scratch, &slot);
+}
+
+static __always_inline struct probe_counters *counters(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&http_counters, &zero);
+}
+
+static __always_inline void count(enum probe_count what)
+{
+	struct probe_counters *n = counters();
+
+	if (n)
+		n->value[what]++;
+}
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"probe/internal/http1"
+	"probe/pkg/events"
+)
+
+// conn is what is known of one connection.
+type conn struct {
+	id        uint64
+	info      *events.Conn
+	role      events.Role
+	isPending bool
+	next      uint32 // sequence number of the next record
+	lastNS    uint64
+	reqEnd    uint64 // request bytes seen
+	reqPos    uint64 // request bytes explained by complete messages
+	respPos   uint64 // response bytes explained by complete messages
+	queue     []*exchange
+	one       [1]*exchange // room for the queue of almost every connection
+	held      [][]byte
+}
+
+// unknownConn stands for a connection whose addresses were lost.
+func (t *Tracker) describe(c *conn) *events.Conn {
+	if c.info == nil {
+		t.stats.UnknownConns++
+		c.info = &events.Conn{ID: c.id}
+	}
+	return c.info
+}
+
+func (c *conn) isUnix() bool { return c.info != nil && c.info.Family == events.FamilyUnix }
+
+// exchange is one request and what is known of its response.
+type exchange struct {
+	flags    events.Flags
+	pid, tid uint32
+	startNS  uint64
+	readNS   uint64
+	touchNS  uint64
+	first    bool
+	owned    bool // the slices point into room, not into a record
+	reported bool // as in progress
+
+	// Request.
+	reqOff, reqEnd uint64 // reqEnd 0: not known from the framing
+	method         []byte
+	target, host   []byte
+	minor          uint8
+	malformed      bool
+	partial        bool
+
+	// Response.
+	begun    bool
+	headDone bool
+	status   uint16
+	body     http1.BodyKind
+	respOff  uint64 // first byte of the first (interim) response
+	msgOff   uint64 // first byte of the message being read
+	respEnd  uint64 // bytes seen
+	bodyEnd  uint64 // where the message ends, if hasEnd
+	hasEnd   bool
+	firstNS  uint64
+	lastNS   uint64
+	buf      []byte // captured bytes from msgOff on, while the head is incomplete
+	chunks   http1.Chunked
+	chunkPos uint64 // stream offset that chunks has reached
+
+	room []byte
+}
+
+// own copies what is borrowed from a record: the exchange outlives it.
+func (e *exchange) own() {
+	if e.owned {
+		return
+	}
+	e.owned = true
+	e.room = append(e.room[:0], e.method...)
+	e.room = append(e.room, e.target...)
+	e.room = append(e.room, e.host...)
+	e.room = append(e.room, e.buf...)
+	m, t, h := len(e.method), len(e.target), len(e.host)
+	e.method = e.room[:m:m]
+	e.target = e.room[m : m+t : m+t]
+	e.host = e.room[m+t : m+t+h : m+t+h]
+	e.buf = e.room[m+t+h:]
+}
+
+// push adds an exchange to the end of the queue; nil when there is no room.
+func (t *Tracker) push(c *conn) *exchange {
+	if len(c.queue) >= t.opt.MaxQueue {
+		t.stats.Evicted++
+		return nil
+	}
+	var e *exchange
+	if n := len(t.free); n > 0 {
+		e, t.free = t.free[n-1], t.free[:n-1]
+		*e = exchange{room: e.room}
+	} else {
+		e = &exchange{}
+	}
+	if c.queue == nil {
+		c.queue = c.one[:0]
+	}
+	c.queue = append(c.queue, e)
+	t.stats.Open++
+	return e
+}
+
+// maxFree bounds the exchanges kept for reuse.
+const maxFree = 1024
+
+// drop removes the oldest exchange of the queue. The caller counts why.
+func (t *Tracker) drop(c *conn) {
+	e := c.queue[0]
+	n := copy(c.queue, c.queue[1:])
+	c.queue[n] = nil
+	c.queue = c.queue[:n]
+	t.stats.Open--
+	if len(t.free) < maxFree {
+		t.free = append(t.free, e)
+	}
+}

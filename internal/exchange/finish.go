@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"time"
+
+	"probe/internal/http1"
+	"probe/pkg/events"
+)
+
+func outcomeOf(status uint16) events.Outcome {
+	if status >= 500 {
+		return events.OutcomeError
+	}
+	return events.OutcomeOK
+}
+
+// finish hands out the oldest exchange of the connection and removes it. end is
+// the offset behind its last response byte, atNS the time of that byte.
+func (t *Tracker) finish(c *conn, end, atNS uint64, outcome events.Outcome) {
+	e := c.queue[0]
+	if e.respEnd == 0 || end < e.respOff {
+		end = e.respOff
+	}
+	c.respPos = end
+	t.fill(c, e, end, atNS, outcome)
+	t.stats.Finished++
+	t.emit(&t.out)
+	t.drop(c)
+}
+
+// fill puts what is known of e into t.out.
+func (t *Tracker) fill(c *conn, e *exchange, end, atNS uint64, outcome events.Outcome) {
+	q := &t.out
+	*q = events.Request{
+		Conn: t.describe(c), Role: c.role, Outcome: outcome,
+		PID: e.pid, TID: e.tid,
+		Method: e.method, Target: e.target, Host: e.host,
+		ProtoMinor: e.minor, Status: e.status,
+		EndNS: atNS, Flags: e.flags,
+		RequestBytes:  e.requestBytes(c),
+		ResponseBytes: end - e.respOff,
+	}
+	if e.flags&events.FlagNoRequest != 0 && !e.malformed {
+		return
+	}
+	q.StartNS = e.startNS
+	q.Duration = since(e.startNS, atNS)
+	if e.firstNS != 0 {
+		q.TTFB = since(e.startNS, e.firstNS)
+	}
+	q.Wait = e.wait(c)
+}
+
+// requestBytes: as far as the framing says and as far as they were seen.
+func (e *exchange) requestBytes(c *conn) uint64 {
+	if e.flags&events.FlagNoRequest != 0 && !e.malformed {
+		return 0
+	}
+	end := c.reqEnd
+	if len(c.queue) > 1 && c.queue[0] == e && c.queue[1].reqOff > e.reqOff {
+		end = min(end, c.queue[1].reqOff)
+	}
+	if e.reqEnd != 0 {
+		end = min(end, e.reqEnd)
+	}
+	return max(end, e.reqOff) - e.reqOff
+}
+
+// wait splits arrival → read at the first touch of the connection.
+func (e *exchange) wait(c *conn) events.Wait {
+	if c.role != events.RoleServer || c.info == nil || c.isUnix() || c.info.Family == events.FamilyUnknown {
+		return events.Wait{}
+	}
+	total := since(e.startNS, e.readNS)
+	w := events.Wait{Known: true}
+	if e.first {
+		touched := e.readNS
+		if e.touchNS != 0 {
+			touched = e.touchNS
+		}
+		w.Accept = min(since(e.startNS, touched), total)
+	}
+	w.Socket = total - w.Accept
+	return w
+}
+
+func since(from, to uint64) time.Duration {
+	if to <= from {
+		return 0
+	}
+	return time.Duration(to - from)
+}
+
+// closeConn ends everything on a connection. respEnd is the number of response
+// bytes it ever carried, lastNS the time of the last of them, or 0.
+func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
+	for len(c.queue) > 0 {
+		e := c.queue[0]
+		switch {
+		case e.begun && e.status != 0:
+			at := max(lastNS, e.lastNS)
+			if e.hasEnd {
+				respEnd = min(respEnd, e.bodyEnd)
+			}
+			t.finish(c, respEnd, at, e.outcomeAtClose(respEnd))
+		case e.malformed, e.partial && len(e.method) == 0, e.flags&events.FlagNoRequest != 0:
+			t.stats.NotHTTP++
+			t.drop(c)
+		case e.begun: // cut short before its status was complete
+			t.finish(c, respEnd, max(lastNS, e.lastNS), events.OutcomeAborted)
+		default:
+			t.finish(c, e.respOff, t.now, events.OutcomeUnanswered)
+		}
+	}
+	t.forget(c)
+}
+
+// outcomeAtClose: was the response complete when its connection ended?
+func (e *exchange) outcomeAtClose(respEnd uint64) events.Outcome {
+	switch {
+	case !e.headDone, e.hasEnd && respEnd < e.bodyEnd, e.body == http1.BodyChunked && !e.hasEnd:
+		return events.OutcomeAborted
+	}
+	return outcomeOf(e.status)
+}
+
+// Tick reports exchanges over the age limit as in progress and forgets Unix
+// sockets that were idle for long. Call it about once a second.
+func (t *Tracker) Tick(nowNS uint64) {
+	for c := range t.pending {
+		for _, e := range c.queue {
+			begun := max(e.startNS, e.firstNS)
+			if !e.reported && since(begun, nowNS) > t.opt.AgeLimit {
+				e.reported = true
+				t.report(c, e, nowNS)
+			}
+		}
+	}
+	if since(t.tickNS, nowNS) < t.opt.IdleLimit/4 {
+		return
+	}
+	t.tickNS = nowNS
+	for _, c := range t.conns {
+		if c.isUnix() && len(c.queue) == 0 && since(c.lastNS, nowNS) > t.opt.IdleLimit {
+			t.forget(c)
+		}
+	}
+}
+
+func (t *Tracker) report(c *conn, e *exchange, nowNS uint64) {
+	t.stats.InProgress++
+	t.fill(c, e, max(e.respEnd, e.respOff), nowNS, events.OutcomeInProgress)
+	t.emit(&t.out)
+}
+
+// BeginSweep notes that a sweep with every Unix socket alive starts now.
+func (t *Tracker) BeginSweep(nowNS uint64) { t.sweepNS = nowNS }
+
+// EndSweep ends the exchanges of Unix sockets that the sweep did not find: they
+// are closed. Call it after the records of the sweep were fed.
+func (t *Tracker) EndSweep() {
+	for c := range t.pending {
+		if c.isUnix() && c.lastNS < t.sweepNS {
+			e := c.queue[len(c.queue)-1]
+			t.now = c.lastNS
+			t.closeConn(c, e.lastNS, c.queue[0].respEnd)
+		}
+	}
+}
+
+// InFlight calls fn for every connection with open exchanges.
+func (t *Tracker) InFlight(fn func(c *events.Conn, role events.Role, pid uint32, open int)) {
+	for c := range t.pending {
+		fn(t.describe(c), c.role, c.queue[0].pid, len(c.queue))
+	}
+}
+
+// Close reports everything that is open as in progress. The tracker stays usable.
+func (t *Tracker) Close(nowNS uint64) {
+	t.EndBatch()
+	for c := range t.pending {
+		for _, e := range c.queue {
+			if !e.reported {
+				e.reported = true
+				t.report(c, e, nowNS)
+			}
+		}
+	}
+}

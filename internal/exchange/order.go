@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import (
+	"slices"
+
+	"probe/pkg/events"
+)
+
+// maxHeld bounds the records of one connection that wait for an earlier one.
+// Two CPUs can swap neighbours; more than a few missing means they were lost.
+const maxHeld = 4
+
+// outOfOrder decides about a record that is not the next one. True: take it now.
+func (t *Tracker) outOfOrder(c *conn, r *events.Record) bool {
+	if int32(r.Seq-c.next) < 0 {
+		return true // late: what it tells still holds, by offset
+	}
+	if len(c.held) < maxHeld {
+		if len(c.held) == 0 {
+			t.held = append(t.held, c)
+		}
+		c.held = append(c.held, r.Append(nil))
+		return false
+	}
+	t.release(c)
+	if r.Seq != c.next {
+		t.gap(c, r.Seq)
+	}
+	return true
+}
+
+// replay takes the held records whose turn has come.
+func (t *Tracker) replay(c *conn) {
+	for again := true; again; {
+		again = false
+		for i, raw := range c.held {
+			var r events.Record
+			if events.Decode(raw, &r) == nil && r.Seq == c.next {
+				c.held = slices.Delete(c.held, i, i+1)
+				t.apply(c, &r)
+				again = true
+				break
+			}
+		}
+	}
+}
+
+// release gives up waiting: held records are taken in order, gaps are counted.
+func (t *Tracker) release(c *conn) {
+	records := make([]events.Record, 0, len(c.held))
+	for _, raw := range c.held {
+		var r events.Record
+		if events.Decode(raw, &r) == nil {
+			records = append(records, r)
+		}
+	}
+	c.held = c.held[:0]
+	slices.SortFunc(records, func(a, b events.Record) int { return int(int32(a.Seq - b.Seq)) })
+	for i := range records {
+		if records[i].Seq != c.next {
+			t.gap(c, records[i].Seq)
+		}
+		t.apply(c, &records[i])
+	}
+}
+
+// gap notes that the records before seq are lost.
+func (t *Tracker) gap(c *conn, seq uint32) {
+	if n := int32(seq - c.next); n > 0 {
+		t.stats.LostRecords += uint64(n)
+	}
+	for _, e := range c.queue {
+		e.flags |= events.FlagTimeUncertain | events.FlagBytesUncertain
+	}
+	c.next = seq
+}
+
+// EndBatch is called when the ring was read to its end: a record that is still
+// missing was lost.
+func (t *Tracker) EndBatch() {
+	for _, c := range t.held {
+		if len(c.held) > 0 {
+			t.release(c)
+		}
+	}
+	t.held = t.held[:0]
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+)
+
+// What the reader returns when the ring is empty and the deadline has passed.
+var errDeadline = os.ErrDeadlineExceeded
+
+// loadError is short by itself; the verifier's words are behind VerifierLog.
+type loadError struct {
+	source Source
+	err    error
+}
+
+func (e *loadError) Error() string {
+	var ve *ebpf.VerifierError
+	if errors.As(e.err, &ve) && len(ve.Log) > 0 && !errors.Is(explain(e.err), ErrPermission) {
+		return fmt.Sprintf("cannot load http programs (%s source): the kernel's verifier refused them; report this with the output of --log-level debug", e.source)
+	}
+	return fmt.Sprintf("cannot load http programs (%s source): %v", e.source, explain(e.err))
+}
+
+func (e *loadError) Unwrap() error { return errors.Join(explain(e.err), e.err) }
+
+// VerifierLog returns the verifier's log behind an error of Load, or "".
+func VerifierLog(err error) string {
+	var ve *ebpf.VerifierError
+	if errors.As(err, &ve) {
+		return fmt.Sprintf("%+v", ve)
+	}
+	return ""
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+)
+
+// checkKernel says in one sentence what is missing, before anything is loaded.
+func checkKernel() (*btf.Spec, error) {
+	if err := checkPrivileges(); err != nil {
+		return nil, err
+	}
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, fmt.Errorf("%w: no BTF type information (/sys/kernel/btf/vmlinux); run a kernel built with CONFIG_DEBUG_INFO_BTF=y", ErrNotSupported)
+	}
+	if err := features.HaveMapType(ebpf.RingBuf); errors.Is(err, ebpf.ErrNotSupported) {
+		return nil, fmt.Errorf("%w: no BPF ring buffer; run kernel 5.8 or later", ErrNotSupported)
+	} else if err != nil {
+		return nil, fmt.Errorf("cannot create a BPF map: %w", explain(err))
+	}
+	return kernel, nil
+}
+
+// checkPrivileges looks at the effective capabilities, not at the user id: a
+// container may have the one without the other.
+func checkPrivileges() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&header, &caps[0]); err != nil {
+		return fmt.Errorf("read own capabilities: %w", err)
+	}
+	have := func(c int) bool { return caps[c/32].Effective&(1<<(c%32)) != 0 }
+	if have(unix.CAP_SYS_ADMIN) {
+		return nil
+	}
+	missing := ""
+	for _, c := range []struct {
+		bit  int
+		name string
+	}{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_PERFMON, "CAP_PERFMON"}} {
+		if !have(c.bit) {
+			missing += " and " + c.name
+		}
+	}
+	if missing == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: %s; run as root or add CAP_BPF,CAP_PERFMON", ErrPermission, missing[len(" and "):])
+}
+
+// chooseSource resolves SourceAuto and refuses what the kernel does not have.
+func chooseSource(want Source, kernel *btf.Spec) (Source, error) {
+	has := func(tracepoint string) bool {
+		var t *btf.Typedef
+		return kernel.TypeByName("btf_trace_"+tracepoint, &t) == nil
+	}
+	socket := has("sock_send_length") && has("sock_recv_length")
+	switch {
+	case want == SourceSocket && !socket:
+		return "", fmt.Errorf("%w: no tracepoints sock_send_length and sock_recv_length (kernel 6.3); use --source syscall", ErrNotSupported)
+	case want == SourceAuto && socket, want == SourceSocket:
+		return SourceSocket, nil
+	case !has("sys_exit"):
+		return "", fmt.Errorf("%w: no tracepoint sys_exit; run a kernel built with CONFIG_FTRACE_SYSCALLS=y", ErrNotSupported)
+	}
+	return SourceSyscall, nil
+}
+
+// explain turns the kernel's answer into a remedy where there is a usual one.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		if data, e := os.ReadFile("/sys/kernel/security/lockdown"); e == nil && len(data) > 0 {
+			return fmt.Errorf("%w: the kernel refused (lockdown: %s); run as root with CAP_BPF,CAP_PERFMON, and without lockdown=confidentiality", ErrPermission, firstLine(data))
+		}
+		return fmt.Errorf("%w: the kernel refused; run as root or add CAP_BPF,CAP_PERFMON (seccomp and LSM policies can refuse too)", ErrPermission)
+	case errors.Is(err, unix.ENOMEM):
+		return fmt.Errorf("out of locked memory: raise the memlock limit (ulimit -l unlimited): %w", err)
+	}
+	return err
+}
+
+func firstLine(b []byte) string {
+	for i, c := range b {
+		if c == '\n' {
+			return string(b[:i])
+		}
+	}
+	return string(b)
+}

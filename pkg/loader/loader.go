@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package loader loads the kernel side, attaches it and hands its records over
+// as raw bytes. It is the only package that knows the BPF library and it does
+// not know what the records mean.
+//
+// Feature probing comes first (features.go), so that a missing privilege or
+// kernel feature is one sentence; a program that the verifier refuses is a
+// defect and carries the verifier's log (VerifierLog).
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+)
+
+// Loader owns everything that lives in the kernel on our behalf. Links that the
+// garbage collector frees detach their program, so all of them are kept here.
+type Loader struct {
+	source  Source
+	objects *ebpf.Collection
+	hooks   []link.Link
+	sweeper *link.Iter
+	reader  *ringbuf.Reader
+	record  ringbuf.Record
+}
+
+// programs of each source; the last one is the sweep, which is run, not attached.
+var programsOf = map[Source][]string{
+	SourceSocket:  {"http_sock_send", "http_sock_recv", "http_sock_state", "http_sock_sweep"},
+	SourceSyscall: {"http_sys_exit", "http_table_state", "http_table_sweep"},
+}
+
+// Load checks the kernel, loads the programs of the chosen source and attaches
+// them. On error nothing stays loaded. Errors wrap ErrPermission or
+// ErrNotSupported where that is the cause.
+func Load(o Options) (*Loader, error) {
+	o.setDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	kernel, err := checkKernel()
+	if err != nil {
+		return nil, err
+	}
+	source, err := chooseSource(o.Source, kernel)
+	if err != nil {
+		return nil, err
+	}
+	// Kernels before 5.11 charge BPF memory against this limit.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("raise the memlock limit: %w", err)
+	}
+	l := &Loader{source: source}
+	if err := l.open(o); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Loader) open(o Options) error {
+	spec, err := loadBpf()
+	if err != nil {
+		return fmt.Errorf("read embedded programs: %w", err)
+	}
+	if err := configure(spec, o, l.source); err != nil {
+		return err
+	}
+	l.objects, err = ebpf.NewCollection(spec)
+	if err != nil {
+		return &loadError{source: l.source, err: err}
+	}
+	l.reader, err = ringbuf.NewReader(l.objects.Maps["http_events"])
+	if err != nil {
+		return fmt.Errorf("open the ring buffer: %w", explain(err))
+	}
+	return l.attach()
+}
+
+// configure keeps only the programs of one source and sizes the maps.
+func configure(spec *ebpf.CollectionSpec, o Options, source Source) error {
+	keep := map[string]bool{}
+	for _, name := range programsOf[source] {
+		keep[name] = true
+	}
+	for name := range spec.Programs {
+		if !keep[name] {
+			delete(spec.Programs, name)
+		}
+	}
+	spec.Maps["http_events"].MaxEntries = uint32(o.RingBytes)
+	if source == SourceSyscall {
+		spec.Maps["http_conn_table"].MaxEntries = uint32(o.TableEntries)
+		delete(spec.Maps, "http_conns")
+	} else {
+		delete(spec.Maps, "http_conn_table")
+		delete(spec.Maps, "http_empty")
+	}
+	if err := spec.Variables["cfg"].Set(kernelConfig(o)); err != nil {
+		return fmt.Errorf("configure programs: %w", err)
+	}
+	return nil
+}
+
+func kernelConfig(o Options) bpfProbeConfig {
+	cfg := bpfProbeConfig{
+		SelfTgid:     selfTgid(),
+		CaptureBytes: uint32(o.CaptureBytes),
+		PortsLen:     uint8(len(o.Ports)),
+		PidsLen:      uint8(len(o.PIDs)),
+		CommsLen:     uint8(len(o.Comms)),
+	}
+	if o.Server {
+		cfg.WantServer = 1
+	}
+	if o.Client {
+		cfg.WantClient = 1
+	}
+	copy(cfg.Ports[:], o.Ports)
+	copy(cfg.Pids[:], o.PIDs)
+	for i, c := range o.Comms {
+		copy(cfg.Comms[i][:], c)
+	}
+	return cfg
+}
+
+func (l *Loader) attach() error {
+	names := programsOf[l.source]
+	for _, name := range names[:len(names)-1] {
+		hook, err := link.AttachTracing(link.TracingOptions{Program: l.objects.Programs[name]})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", name, explain(err))
+		}
+		l.hooks = append(l.hooks, hook)
+	}
+	state := l.objects.Maps["http_conns"]
+	if l.source == SourceSyscall {
+		state = l.objects.Maps["http_conn_table"]
+	}
+	name := names[len(names)-1]
+	sweeper, err := link.AttachIter(link.IterOptions{Program: l.objects.Programs[name], Map: state})
+	if err != nil {
+		return fmt.Errorf("attach %s: %w", name, explain(err))
+	}
+	l.sweeper = sweeper
+	return nil
+}
+
+// Source is the one in use, never SourceAuto.
+func (l *Loader) Source() Source { return l.source }
+
+// Drain hands every record in the ring to fn and returns their number and
+// bytes. It does not wait. fn must not keep the slice.
+func (l *Loader) Drain(fn func(record []byte)) (records, bytes int, err error) {
+	l.reader.SetDeadline(time.Unix(1, 0)) // in the past: read what is there
+	for {
+		err := l.reader.ReadInto(&l.record)
+		if err != nil {
+			if errors.Is(err, errDeadline) {
+				return records, bytes, nil
+			}
+			return records, bytes, fmt.Errorf("read the ring buffer: %w", err)
+		}
+		records++
+		bytes += len(l.record.RawSample)
+		fn(l.record.RawSample)
+	}
+}
+
+// Sweep makes the kernel report, through the ring, requests that were read
+// before olderNS (CLOCK_MONOTONIC) and have no response yet, responses that
+// grew since their last record and, if asked, every Unix socket that is alive.
+// Cost: 0.7 ms per 5,000 connections.
+func (l *Loader) Sweep(olderNS uint64, unixAlive bool) error {
+	arg := bpfProbeSweep{OlderNs: olderNS}
+	if unixAlive {
+		arg.UnixAlive = 1
+	}
+	if err := l.objects.Variables["sweep"].Set(arg); err != nil {
+		return fmt.Errorf("sweep connections: %w", err)
+	}
+	run, err := l.sweeper.Open()
+	if err != nil {
+		return fmt.Errorf("sweep connections: %w", err)
+	}
+	_, err = io.Copy(io.Discard, run)
+	if err = errors.Join(err, run.Close()); err != nil {
+		return fmt.Errorf("sweep connections: %w", err)
+	}
+	return nil
+}
+
+// Close detaches and frees everything, in this order: hooks first, so that
+// nothing new is written; then the reader, which unmaps the ring; then programs
+// and maps. It may be called twice and on a half-made Loader.
+func (l *Loader) Close() error {
+	var errs []error
+	for _, h := range l.hooks {
+		errs = append(errs, h.Close())
+	}
+	l.hooks = nil
+	if l.sweeper != nil {
+		errs = append(errs, l.sweeper.Close())
+		l.sweeper = nil
+	}
+	if l.reader != nil {
+		errs = append(errs, l.reader.Close())
+		l.reader = nil
+	}
+	if l.objects != nil {
+		l.objects.Close()
+		l.objects = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Detach removes the hooks and keeps the rest, so that what is still in the
+// ring and in the counters can be read.
+func (l *Loader) Detach() error {
+	var errs []error
+	for _, h := range l.hooks {
+		errs = append(errs, h.Close())
+	}
+	l.hooks = nil
+	return errors.Join(errs...)
+}
