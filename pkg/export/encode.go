@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"strconv"
+	"time"
+
+	"probe/pkg/stats"
+)
+
+const (
+	// defaultMaxCached is room for a full Recorder and its predecessors that
+	// are not yet forgotten.
+	defaultMaxCached = 2 * stats.DefaultMaxSeries
+	// keepIntervals is how many EndInterval calls cached parts survive unused,
+	// as long as their series does.
+	keepIntervals = stats.DefaultIdleIntervals
+)
+
+// EncoderOptions of an Encoder. The zero value is usable.
+type EncoderOptions struct {
+	// Prefix of every name, dots allowed; made safe and cut to 64 characters.
+	// Empty: DefaultPrefix.
+	Prefix string
+	// Host is the value of the host tag or segment. Empty: "unknown".
+	Host string
+	// Dialect of the lines. Empty: Plain.
+	Dialect Dialect
+	// MaxCached bounds the series whose fixed parts are kept (about 0.5 KB
+	// each); others are rendered again each time. 0: 20000.
+	MaxCached int
+}
+
+// Encoder renders lines. Its Append functions append whole lines, each with
+// '\n' at its end, and allocate nothing once a series is known. An Encoder is
+// not safe for concurrent use.
+type Encoder struct {
+	opt      EncoderOptions
+	renderer renderer
+	cache    map[cacheKey]*cachedParts
+	interval uint64
+	// scratch holds the parts of a series that found no room in the cache,
+	// suffix the part of a timing's line behind its value.
+	scratch cachedParts
+	suffix  []byte
+}
+
+type cacheKey struct {
+	stats.Key
+	level level
+}
+
+type cachedParts struct {
+	parts
+	lastUsed uint64
+}
+
+// NewEncoder returns an Encoder; the only error is an unknown dialect.
+func NewEncoder(opt EncoderOptions) (*Encoder, error) {
+	dialect, err := ParseDialect(string(opt.Dialect))
+	if err != nil {
+		return nil, err
+	}
+	if opt.Prefix == "" {
+		opt.Prefix = DefaultPrefix
+	}
+	opt.Prefix = dotted(opt.Prefix, maxPrefixLength)
+	if opt.MaxCached <= 0 {
+		opt.MaxCached = defaultMaxCached
+	}
+	return &Encoder{
+		opt: opt, renderer: dialect.renderer(), cache: make(map[cacheKey]*cachedParts),
+	}, nil
+}
+
+// AppendSeries appends all lines of a series.
+func (e *Encoder) AppendSeries(dst []byte, s *stats.Series) []byte {
+	return e.AppendTimings(e.AppendCounts(dst, s), s)
+}
+
+// AppendCounts appends the counters of a series; those that are 0 are left out.
+func (e *Encoder) AppendCounts(dst []byte, s *stats.Series) []byte {
+	p := e.partsOf(cacheKey{Key: s.Key})
+	dst = appendCount(dst, p, nameRequests, s.Requests)
+	dst = appendCount(dst, p, nameErrors, s.Errors)
+	dst = appendCount(dst, p, nameRequestBytes, s.RequestBytes)
+	return appendCount(dst, p, nameResponseBytes, s.ResponseBytes)
+}
+
+// AppendTimings appends the sampled timings of a series, with their rate.
+func (e *Encoder) AppendTimings(dst []byte, s *stats.Series) []byte {
+	p := e.partsOf(cacheKey{Key: s.Key})
+	e.suffix = append(append(e.suffix[:0], '|'), Timer...)
+	if s.Samples.Every > 1 {
+		e.suffix = append(e.suffix, "|@"...)
+		e.suffix = strconv.AppendFloat(e.suffix, 1/float64(s.Samples.Every), 'f', -1, 64)
+	}
+	e.suffix = append(append(e.suffix, p.tail...), '\n')
+	dst = e.appendTimings(dst, p, nameDuration, s.Samples.Duration)
+	dst = e.appendTimings(dst, p, nameTTFB, s.Samples.TTFB)
+	dst = e.appendTimings(dst, p, nameWaitAccept, s.Samples.WaitAccept)
+	return e.appendTimings(dst, p, nameWaitSocket, s.Samples.WaitSocket)
+}
+
+func (e *Encoder) appendTimings(dst []byte, p *cachedParts, name string, values []time.Duration) []byte {
+	if len(values) == 0 {
+		return dst
+	}
+	first := len(dst)
+	dst = appendName(dst, p, name)
+	fixed := len(dst) - first
+	for i, v := range values {
+		if i > 0 {
+			dst = append(dst, dst[first:first+fixed]...)
+		}
+		dst = appendMillis(dst, v)
+		dst = append(dst, e.suffix...)
+	}
+	return dst
+}
+
+// AppendInFlight appends the gauge of a service. A negative value needs two
+// lines (see appendGauge), which belong into one packet: Packer.AddTogether.
+func (e *Encoder) AppendInFlight(dst []byte, g *stats.InFlight) []byte {
+	key := cacheKey{Key: stats.Key{Service: g.Service, Role: g.Role}, level: levelService}
+	return appendGauge(dst, e.partsOf(key), nameInFlight, int64(g.N))
+}
+
+// AppendSelf appends a self counter unless its delta is 0.
+func (e *Encoder) AppendSelf(dst []byte, v *stats.SelfValue) []byte {
+	key := cacheKey{Key: stats.Key{Service: v.Name}, level: levelSelf}
+	return appendCount(dst, e.partsOf(key), "", v.Delta)
+}
+
+// EndInterval forgets the fixed parts of series not seen for ten intervals.
+// Call it after each Snapshot.
+func (e *Encoder) EndInterval() {
+	e.interval++
+	for k, p := range e.cache {
+		if e.interval-p.lastUsed > keepIntervals {
+			delete(e.cache, k)
+		}
+	}
+}
+
+func (e *Encoder) partsOf(key cacheKey) *cachedParts {
+	if p := e.cache[key]; p != nil {
+		p.lastUsed = e.interval
+		return p
+	}
+	p := &e.scratch
+	if len(e.cache) < e.opt.MaxCached {
+		p = new(cachedParts)
+		e.cache[key] = p
+	}
+	p.parts, p.lastUsed = e.render(key), e.interval
+	return p
+}
+
+func (e *Encoder) render(key cacheKey) parts {
+	id := identity{
+		prefix: e.opt.Prefix, scope: scopeHTTP + key.Role.String(), host: e.opt.Host, level: key.level,
+		service: key.Service, route: key.Route, method: key.Method,
+		status: strconv.Itoa(int(key.Status)),
+	}
+	if key.level != levelSelf {
+		return e.renderer.render(id)
+	}
+	id.scope = scopeSelf
+	p := e.renderer.render(id)
+	// The metric's name is part of the key: let head hold it all.
+	p.head += dotted(key.Service, maxNameLength-len(p.head))
+	return p
+}
+
+func appendName(dst []byte, p *cachedParts, name string) []byte {
+	dst = append(dst, p.head...)
+	dst = append(dst, name...)
+	dst = append(dst, p.mid...)
+	return append(dst, ':')
+}
+
+func appendCount(dst []byte, p *cachedParts, name string, n uint64) []byte {
+	if n == 0 {
+		return dst
+	}
+	dst = appendName(dst, p, name)
+	dst = strconv.AppendUint(dst, n, 10)
+	return appendEnd(dst, Counter, p)
+}
+
+// appendGauge appends an absolute gauge. A sign makes a gauge relative, so a
+// negative value is set by going to 0 first.
+func appendGauge(dst []byte, p *cachedParts, name string, v int64) []byte {
+	if v < 0 {
+		dst = appendEnd(append(appendName(dst, p, name), '0'), Gauge, p)
+	}
+	dst = strconv.AppendInt(appendName(dst, p, name), v, 10)
+	return appendEnd(dst, Gauge, p)
+}
+
+func appendEnd(dst []byte, t Type, p *cachedParts) []byte {
+	dst = append(append(dst, '|'), t...)
+	return append(append(dst, p.tail...), '\n')
+}
+
+// appendMillis appends d in milliseconds, exactly, with at most six decimals
+// and no exponent, which some receivers do not read. Negative is 0.
+func appendMillis(dst []byte, d time.Duration) []byte {
+	const nsPerMs = uint64(time.Millisecond)
+	ns := uint64(max(d, 0))
+	dst = strconv.AppendUint(dst, ns/nsPerMs, 10)
+	rest := ns % nsPerMs
+	if rest == 0 {
+		return dst
+	}
+	dst = append(dst, '.')
+	for unit := nsPerMs / 10; rest > 0; unit /= 10 {
+		dst = append(dst, byte('0'+rest/unit))
+		rest %= unit
+	}
+	return dst
+}

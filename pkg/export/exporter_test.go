@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probe/pkg/events"
+	"probe/pkg/stats"
+)
+
+func TestStdout(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	x := newExporter(t, Options{Stdout: &out, Host: "h"})
+	s := &stats.Snapshot{
+		Self:     []stats.SelfValue{{Name: "stats.requests", Delta: 7}, {Name: "drops.ring"}},
+		InFlight: []stats.InFlight{{Service: "shop", Role: events.RoleServer, N: 2}},
+		Series:   []stats.Series{*oneSeries(2)},
+	}
+	if err := x.Export(context.Background(), s); err != nil {
+		t.Fatal(err)
+	}
+	const name = "probe.h.shop.http.server.users_id.GET.200."
+	want := strings.Join([]string{
+		"probe.self.stats.requests:7|c",
+		"probe.h.shop.http.server.in_flight:2|g",
+		name + "requests:7|c",
+		name + "errors:1|c",
+		name + "request_bytes:700|c",
+		name + "response_bytes:70000|c",
+		name + "duration:12.345678|ms|@0.5",
+		name + "ttfb:1.5|ms|@0.5",
+		name + "wait.accept:0|ms|@0.5",
+		name + "wait.socket:0.000001|ms|@0.5",
+		name + "wait.socket:2000|ms|@0.5",
+	}, "\n") + "\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+	c := x.Counters()
+	if c.LinesSent != 11 || c.BytesSent != uint64(out.Len()) || c.PacketsSent != 1 {
+		t.Errorf("counters = %+v", c)
+	}
+}
+
+// brokenWriter fails from the second write on.
+type brokenWriter struct{ writes int }
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	w.writes++
+	if w.writes > 1 {
+		return 0, errors.New("broken pipe")
+	}
+	return len(p), nil
+}
+
+func TestStdoutErrorsAreCounted(t *testing.T) {
+	t.Parallel()
+	x := newExporter(t, Options{Stdout: &brokenWriter{}})
+	if err := x.Export(context.Background(), oneLine()); err != nil {
+		t.Error(err)
+	}
+	err := x.Export(context.Background(), many())
+	if err == nil || !strings.Contains(err.Error(), "export to stdout:: 300 lines dropped: write lines: broken pipe") {
+		t.Errorf("error = %v", err)
+	}
+	if c := x.Counters(); c.ErrorsOther != 1 {
+		t.Errorf("counters = %+v", c)
+	}
+	checkBooks(t, x, 301)
+}
+
+func TestLinesTooLongAreCounted(t *testing.T) {
+	t.Parallel()
+	server := listen(t, "127.0.0.1", 0)
+	x := newExporter(t, Options{
+		Target: Target{UDP, "127.0.0.1", server.port()}, Now: (&testClock{}).Now, MaxPayload: 16,
+	})
+	s := oneLine()
+	s.Self = append(s.Self, stats.SelfValue{Name: "much_too_long", Delta: 1})
+	for range 2 {
+		if err := x.Export(context.Background(), s); err != nil {
+			t.Error(err)
+		}
+	}
+	if c := x.Counters(); c.LinesTooLong != 2 {
+		t.Errorf("counters = %+v", c)
+	}
+	checkBooks(t, x, 4)
+	server.lines(t, 2)
+}
+
+// The Exporter's own counters come back through the Recorder.
+func TestOwnCountersAreInTheNextSnapshot(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	x := newExporter(t, Options{Stdout: &out})
+	r := stats.New(stats.Options{})
+	for range 3 {
+		x.Counters().Report(r.SetSelf)
+		if err := x.Export(context.Background(), r.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		r.Record(&events.Request{Role: events.RoleServer, Duration: time.Millisecond})
+	}
+	var sum float64
+	for _, p := range parseAll(t, out.Bytes(), Plain) {
+		if p.Name == "probe.self.export.lines_sent" {
+			sum += p.Value
+		}
+	}
+	// Interval 1 has no line. The first counters leave with interval 3.
+	if c := x.Counters(); c.LinesSent == 0 || sum == 0 || sum >= float64(c.LinesSent) {
+		t.Errorf("exported %v lines of %+v", sum, c)
+	}
+}
+
+func TestClosedExporter(t *testing.T) {
+	t.Parallel()
+	x := newExporter(t, Options{Stdout: new(bytes.Buffer)})
+	for range 2 {
+		if err := x.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := x.Export(context.Background(), oneLine()); !errors.Is(err, ErrClosed) {
+		t.Errorf("error = %v, want ErrClosed", err)
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	t.Parallel()
+	now := (&testClock{}).Now
+	for name, opt := range map[string]Options{
+		"dialect":     {Dialect: "morse"},
+		"payload":     {MaxPayload: 65508},
+		"no payload":  {MaxPayload: -1},
+		"no clock":    {Target: Target{UDP, "h", 1}},
+		"no host":     {Target: Target{UDP, "", 1}, Now: now},
+		"no port":     {Target: Target{UDP, "h", 0}, Now: now},
+		"bad scheme":  {Target: Target{"tcp", "h", 1}, Now: now},
+		"bad dialect": {Target: Target{UDP, "h", 1}, Now: now, Dialect: "x"},
+	} {
+		if x, err := New(opt); err == nil || x != nil {
+			t.Errorf("%s: New = %v, %v", name, x, err)
+		}
+	}
+}

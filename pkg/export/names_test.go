@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probe/pkg/events"
+	"probe/pkg/stats"
+)
+
+// TestTableAndEncoderAgree renders everything there is and compares names and
+// types with the table, both ways.
+func TestTableAndEncoderAgree(t *testing.T) {
+	t.Parallel()
+	table := make(map[string]string)
+	for _, m := range Metrics() {
+		if _, twice := table[m.Name]; twice || m.Unit == "" || m.Description == "" {
+			t.Errorf("%s is twice in the table or lacks unit or description", m.Name)
+		}
+		table[m.Name] = string(m.Type)
+	}
+	e := newEncoder(t, EncoderOptions{Dialect: DogStatsD})
+	var lines []byte
+	for _, role := range []events.Role{events.RoleServer, events.RoleClient} {
+		s := oneSeries(1)
+		s.Role = role
+		lines = e.AppendSeries(lines, s)
+		lines = e.AppendInFlight(lines, &stats.InFlight{Role: role})
+	}
+	recorder := stats.New(stats.Options{})
+	Counters{}.Report(recorder.SetSelf)
+	for _, v := range recorder.Flush().Self {
+		v.Delta = 1
+		lines = e.AppendSelf(lines, &v)
+	}
+	sent := make(map[string]string)
+	for _, p := range parseAll(t, lines, DogStatsD) {
+		sent[strings.TrimPrefix(p.Name, "probe.")] = p.Type
+	}
+	if diff := cmp.Diff(table, sent); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLongestName(t *testing.T) {
+	t.Parallel()
+	for _, m := range exchangeMetrics() {
+		if len(m.Name) > longestName {
+			t.Errorf("%s is longer than longestName = %d", m.Name, longestName)
+		}
+	}
+}
+
+func TestMetricTableMarkdown(t *testing.T) {
+	t.Parallel()
+	lines := strings.Split(strings.TrimSpace(MetricTableMarkdown()), "\n")
+	if len(lines) != len(Metrics())+2 {
+		t.Errorf("%d lines for %d metrics", len(lines), len(Metrics()))
+	}
+	for _, line := range lines {
+		if strings.Count(line, "|") != 5 {
+			t.Errorf("not four columns: %s", line)
+		}
+	}
+	if want := "| `http.server.duration` | `ms` | ms |"; !strings.Contains(MetricTableMarkdown(), want) {
+		t.Errorf("no %s", want)
+	}
+}
+
+func TestCountersReportEveryField(t *testing.T) {
+	t.Parallel()
+	got := make(map[uint64]string)
+	c := Counters{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	c.Report(func(name string, value uint64) { got[value] = name })
+	if len(got) != 9 || got[0] != "" {
+		t.Errorf("reported %v", got)
+	}
+}

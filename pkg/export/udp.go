@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+var (
+	// errDown: nothing can be sent until the back-off is over.
+	errDown = errors.New("receiver is down")
+	// errUnresolved: the name has no address.
+	errUnresolved = errors.New("name not resolved")
+)
+
+// minRefusals is the number of refused packets in one Export after which the
+// receiver counts as down. The first may be the answer to a packet sent before
+// the receiver came back.
+const minRefusals = 2
+
+// udp sends to a connected socket, because only then the kernel reports that
+// the other host refused a packet. It reports it in place of sending the next
+// packet, which is then sent again.
+//
+// A name may have several addresses, of which the receiver listens on one only
+// (localhost): IPv4 is tried first, and each refusal moves on to the next.
+type udp struct {
+	opt      Options
+	counters *counters
+	backoff  *backoff.ExponentialBackOff
+
+	// addresses of the host, of which addresses[current] is in use.
+	addresses  []netip.AddrPort
+	current    int
+	resolvedAt time.Duration
+	conn       *net.UDPConn
+	// retryAt ends the back-off, lastErr is what began it.
+	retryAt time.Duration
+	lastErr error
+
+	// refusals in this Export, and the lines of the last packet sent.
+	refusals  int
+	lastLines int
+	// release undoes what arm set up.
+	release func() bool
+}
+
+func newUDP(opt Options, c *counters) *udp {
+	u := &udp{opt: opt, counters: c, backoff: backoff.NewExponentialBackOff()}
+	u.backoff.InitialInterval = opt.MinBackoff
+	u.backoff.MaxInterval = opt.MaxBackoff
+	u.backoff.Reset()
+	if ip, err := netip.ParseAddr(opt.Target.Host); err == nil {
+		u.addresses = []netip.AddrPort{netip.AddrPortFrom(ip, opt.Target.Port)}
+	}
+	return u
+}
+
+func (u *udp) begin(ctx context.Context) error {
+	now := u.opt.Now()
+	if u.conn == nil && now < u.retryAt {
+		return fmt.Errorf("%w, waiting to retry after: %w", errDown, u.lastErr)
+	}
+	u.refusals = 0
+	if err := u.resolve(ctx, now); err != nil {
+		return u.fail(err)
+	}
+	if u.conn == nil {
+		if err := u.dial(); err != nil {
+			return u.fail(err)
+		}
+	}
+	u.arm(ctx)
+	return nil
+}
+
+// arm lets the end of ctx wake up a Write that waits for room in the send
+// buffer.
+func (u *udp) arm(ctx context.Context) {
+	conn := u.conn
+	u.release = context.AfterFunc(ctx, func() {
+		// Fails only when conn is closed, which wakes Write up too.
+		_ = conn.SetWriteDeadline(time.Unix(1, 0))
+	})
+}
+
+// resolve looks the name up when there is no address, after a failure and at
+// intervals. While an address is in use a failure is only counted.
+func (u *udp) resolve(ctx context.Context, now time.Duration) error {
+	if _, err := netip.ParseAddr(u.opt.Target.Host); err == nil {
+		return nil
+	}
+	if u.conn != nil && now-u.resolvedAt < u.opt.ResolveInterval {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, u.opt.ResolveTimeout)
+	defer cancel()
+	found, err := u.opt.Resolver.LookupNetIP(ctx, "ip", u.opt.Target.Host)
+	if err == nil && len(found) == 0 {
+		err = errors.New("no addresses")
+	}
+	u.resolvedAt = now
+	if err != nil {
+		u.counters.errorsUnresolved.Add(1)
+		if u.conn != nil {
+			return nil
+		}
+		return fmt.Errorf("%w: %w", errUnresolved, err)
+	}
+	u.use(found)
+	return nil
+}
+
+// use replaces the addresses and drops the connection if its address is gone.
+func (u *udp) use(found []netip.Addr) {
+	addresses := make([]netip.AddrPort, 0, len(found))
+	for _, ip := range found {
+		addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), u.opt.Target.Port))
+	}
+	slices.SortStableFunc(addresses, func(a, b netip.AddrPort) int {
+		return a.Addr().BitLen() - b.Addr().BitLen()
+	})
+	var old netip.AddrPort
+	if u.current < len(u.addresses) {
+		old = u.addresses[u.current]
+	}
+	u.addresses = addresses
+	u.current = slices.Index(addresses, old)
+	if u.current < 0 {
+		u.current = 0
+		u.disconnect()
+	}
+}
+
+func (u *udp) dial() error {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(u.addresses[u.current]))
+	if err != nil {
+		u.counters.errorsOther.Add(1)
+		return fmt.Errorf("connect: %w", err)
+	}
+	u.conn, u.lastLines = conn, 0
+	return nil
+}
+
+func (u *udp) send(ctx context.Context, payload []byte, lines int) error {
+	for {
+		_, err := u.conn.Write(payload)
+		switch {
+		case err == nil:
+			u.lastLines = lines
+			return nil
+		case errors.Is(err, syscall.ECONNREFUSED):
+			if err := u.refused(ctx, err); err != nil {
+				return err
+			}
+		case errors.Is(err, syscall.EMSGSIZE), errors.Is(err, syscall.ENOBUFS):
+			// This packet only: too large for the path, or the queue is full.
+			u.counters.errorsOther.Add(1)
+			return fmt.Errorf("send packet: %w", err)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			u.counters.errorsOther.Add(1)
+			return fmt.Errorf("send packet: %w: %w", errDown, err)
+		default:
+			u.counters.errorsOther.Add(1)
+			return u.fail(fmt.Errorf("send packet: %w", err))
+		}
+	}
+}
+
+// refused notes that the last packet did not arrive and that this one was not
+// sent. It returns nil when this one should be tried again.
+func (u *udp) refused(ctx context.Context, err error) error {
+	u.counters.errorsRefused.Add(1)
+	u.counters.linesRefused.Add(uint64(u.lastLines))
+	u.lastLines = 0
+	u.refusals++
+	u.current = (u.current + 1) % len(u.addresses)
+	if u.refusals >= max(minRefusals, len(u.addresses)) {
+		return u.fail(fmt.Errorf("send packet: %w", err))
+	}
+	if len(u.addresses) == 1 {
+		return nil // the same socket: reading the error has cleared it
+	}
+	u.disconnect()
+	if err := u.dial(); err != nil {
+		return u.fail(err)
+	}
+	u.arm(ctx)
+	return nil
+}
+
+// fail begins a back-off and returns err as errDown.
+func (u *udp) fail(err error) error {
+	u.disconnect()
+	u.lastErr = err
+	u.retryAt = u.opt.Now() + u.backoff.NextBackOff()
+	return fmt.Errorf("%w: %w", errDown, err)
+}
+
+// disconnect gives up the socket and its deadline.
+func (u *udp) disconnect() {
+	if u.release != nil {
+		u.release()
+		u.release = nil
+	}
+	if u.conn != nil {
+		// A UDP socket has nothing left to lose at close.
+		_ = u.conn.Close()
+		u.conn = nil
+	}
+}
+
+func (u *udp) end() {
+	if u.conn == nil {
+		return
+	}
+	if !u.release() {
+		// The deadline has fired or is about to: the socket is of no more use.
+		u.disconnect()
+		return
+	}
+	u.release = nil
+	// The last packet may still be refused; the next Export will tell.
+	if u.refusals == 0 {
+		u.backoff.Reset()
+	}
+}
+
+func (u *udp) close() error {
+	u.disconnect()
+	return nil
+}

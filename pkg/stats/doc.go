@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stats turns finished requests into bounded aggregates.
+//
+// A Recorder takes one events.Request after the other and keeps, per Key, the
+// counters, the latency histogram and a sample of raw timings of the current
+// interval. Flush hands the interval over as a Snapshot and starts the next
+// one. Beside the series the Recorder keeps two books that no Flush clears:
+// Totals, exact and since the start, and the Summary of Calculate, which Reset
+// clears.
+//
+// Every table has a limit (see Options), and what a limit refused is counted in
+// Totals and leaves with the Snapshot as a self counter.
+package stats

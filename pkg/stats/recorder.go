@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stats
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"probe/pkg/events"
+)
+
+// NumOutcomes is the number of events.Outcome values.
+const NumOutcomes = int(events.OutcomeInProgress) + 1
+
+// NumRoles is the number of events.Role values.
+const NumRoles = int(events.RoleClient) + 1
+
+// Recorder aggregates requests. It is safe for concurrent use.
+type Recorder struct {
+	mu  sync.Mutex
+	opt Options
+	rnd random
+
+	series map[seriesKey]*series
+	// sorted holds all series, overflow included, in key order once inOrder.
+	sorted   []*series
+	inOrder  bool
+	overflow [NumRoles]*series
+
+	totals  Totals
+	summary summaryState
+
+	inFlight  map[inFlightKey]*inFlightGauge
+	self      map[string]*selfCounter
+	lastFlush time.Duration
+}
+
+// seriesKey is Key with the method as a number: two strings to hash, not three.
+type seriesKey struct {
+	service, route string
+	role           events.Role
+	method         method
+	status         uint16
+}
+
+// series is one key's share of the current interval.
+type series struct {
+	key      Key
+	lookup   seriesKey
+	counters Counters
+	latency  Histogram
+	samples  sampler
+	// idle is the number of intervals in a row without a request.
+	idle int
+}
+
+// Counters are the exact figures of a series in one interval, or of a role
+// since the start.
+type Counters struct {
+	// Requests that ended, in whatever way; requests in progress are not here.
+	Requests uint64
+	// Errors are the requests whose Outcome.Failed() is true.
+	Errors uint64
+	// RequestBytes and ResponseBytes include heads and framing.
+	RequestBytes, ResponseBytes uint64
+	// Outcomes counts Requests by events.Outcome.
+	Outcomes [NumOutcomes]uint64
+}
+
+func (c *Counters) add(q *events.Request) {
+	c.Requests++
+	if q.Outcome.Failed() {
+		c.Errors++
+	}
+	c.RequestBytes += q.RequestBytes
+	c.ResponseBytes += q.ResponseBytes
+	c.Outcomes[q.Outcome]++
+}
+
+// Totals are exact and only ever grow, from New on; neither Flush nor Reset
+// changes them. At any time the sum of Requests over ByRole is the sum of
+// Requests over all Snapshots plus the interval not yet flushed.
+type Totals struct {
+	// ByRole is indexed by events.Role.
+	ByRole [NumRoles]Counters
+	// InProgress counts the Record calls with a request still in progress;
+	// they are part of no series.
+	InProgress uint64
+	// Invalid counts the Record calls with a role or outcome out of range.
+	Invalid uint64
+	// Overflowed requests are in an overflow series, MaxSeries being reached.
+	Overflowed uint64
+	// SeriesCreated and SeriesDropped count series without the overflow ones.
+	SeriesCreated, SeriesDropped uint64
+	// IDsRefused counts RequestStart calls with MaxOpen ids open already.
+	IDsRefused uint64
+	// IDsUnknown counts RequestFinish and RequestFailure calls without a start.
+	IDsUnknown uint64
+	// GaugesRefused and SelfRefused count SetInFlight and SetSelf calls with a
+	// new name and no room.
+	GaugesRefused, SelfRefused uint64
+}
+
+// New returns an empty Recorder.
+func New(opt Options) *Recorder {
+	opt = opt.withDefaults()
+	r := &Recorder{
+		opt:      opt,
+		rnd:      0x9E3779B97F4A7C15,
+		series:   make(map[seriesKey]*series),
+		inFlight: make(map[inFlightKey]*inFlightGauge),
+		self:     make(map[string]*selfCounter),
+	}
+	r.summary.reset()
+	r.lastFlush = opt.Now()
+	r.setOwnSelf()
+	return r
+}
+
+// Record counts one request. It borrows q and what q points to only for the
+// call. A request in progress changes nothing but Totals.InProgress.
+//
+// The latency of a request whose start was not seen (FlagNoRequest) is unknown:
+// it is counted, but it is in no histogram and no sample.
+func (r *Recorder) Record(q *events.Request) {
+	r.mu.Lock()
+	r.record(q)
+	r.mu.Unlock()
+}
+
+func (r *Recorder) record(q *events.Request) {
+	if int(q.Role) >= NumRoles || int(q.Outcome) >= NumOutcomes {
+		r.totals.Invalid++
+		return
+	}
+	if q.Outcome == events.OutcomeInProgress {
+		r.totals.InProgress++
+		return
+	}
+	r.totals.ByRole[q.Role].add(q)
+	s := r.find(q)
+	s.counters.add(q)
+	s.samples.offer(q, r.opt.SamplesPerSeries, &r.rnd)
+	known := durationKnown(q)
+	if known {
+		s.latency.Record(q.Duration)
+	}
+	if q.Role == r.opt.SummaryRole {
+		r.summary.ended(q.Outcome.Failed(), q.Duration, known)
+		if q.Status != 0 {
+			r.summary.status(int(q.Status))
+		}
+	}
+}
+
+// find returns the series of q, creating it while there is room.
+func (r *Recorder) find(q *events.Request) *series {
+	k := seriesKey{
+		service: q.Service, route: q.Route, role: q.Role,
+		method: methodOf(q.Method), status: q.Status,
+	}
+	if s := r.series[k]; s != nil {
+		return s
+	}
+	if len(r.series) >= r.opt.MaxSeries {
+		r.totals.Overflowed++
+		return r.overflowOf(q.Role)
+	}
+	// The caller's strings may be parts of larger ones.
+	k.service, k.route = strings.Clone(k.service), strings.Clone(k.route)
+	s := r.add(Key{
+		Service: k.service, Method: k.method.String(), Route: k.route,
+		Role: k.role, Status: k.status,
+	})
+	s.lookup = k
+	r.series[k] = s
+	r.totals.SeriesCreated++
+	return s
+}
+
+func (r *Recorder) overflowOf(role events.Role) *series {
+	if r.overflow[role] == nil {
+		r.overflow[role] = r.add(Key{Service: Other, Method: Other, Route: Other, Role: role})
+	}
+	return r.overflow[role]
+}
+
+func (r *Recorder) add(k Key) *series {
+	s := &series{key: k}
+	s.samples.reset()
+	r.sorted = append(r.sorted, s)
+	r.inOrder = false
+	return s
+}
+
+// Totals returns the exact books since New.
+func (r *Recorder) Totals() Totals {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.totals
+}
