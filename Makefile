@@ -7,6 +7,10 @@ CLANG         ?= clang-$(CLANG_VERSION)
 LLVM_STRIP    ?= llvm-strip-$(CLANG_VERSION)
 CLANG_FORMAT  ?= clang-format-$(CLANG_VERSION)
 
+# Every warning is an error; a hole in a structure both sides see is one too.
+# Debian keeps asm/types.h in the directory of the architecture.
+BPF_CFLAGS ?= -O2 -g -Wall -Werror -Wpadded -I/usr/include/$(shell gcc -print-multiarch 2>/dev/null)
+
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 2m
@@ -58,7 +62,7 @@ deps: ## Install what building BPF and testing need (Debian, Ubuntu)
 
 .PHONY: generate
 generate: ## Compile the BPF sources to the committed objects; needs clang
-	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(LLVM_STRIP) $(GO) generate ./pkg/loader ./bpf/...
+	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(LLVM_STRIP) BPF2GO_CFLAGS='$(BPF_CFLAGS)' $(GO) generate ./pkg/loader ./bpf/...
 
 .PHONY: verify-generated
 verify-generated: ## Check that the committed BPF objects are what the sources give

@@ -41,6 +41,12 @@ enum probe_has {
 	PROBE_HAS_CONN = 32,
 	/* The request arrived as the first bytes of its connection. */
 	PROBE_HAS_FIRST = 64,
+	/* The request of this response was sent, its record follows. */
+	PROBE_HAS_LATE = 128,
+	/* The connection was reset, not closed. */
+	PROBE_HAS_RESET = 256,
+	/* The bytes before this request ended like a head or a chunked body. */
+	PROBE_HAS_CLEAN = 512,
 };
 
 /*

@@ -48,11 +48,12 @@ __noinline int looks_like_method(__u64 low, __u64 high, __u64 n)
 	return 1; /* a very long method */
 }
 
-/* PROXY protocol v2: 12 fixed bytes before the request. */
+/* PROXY protocol v2: 12 fixed bytes (CRLF CRLF NUL CRLF QUIT LF) before the request. */
 static __always_inline bool looks_like_proxy_v2(const __u8 *h, __u64 n)
 {
-	return n >= 12 && *(__u32 *)h == 0x0a0d0a0d && *(__u32 *)(h + 4) == 0x0a0d000d &&
-	       *(__u32 *)(h + 8) == WORD('Q', 'U', 'I', 'T');
+	return n >= 12 && *(__u32 *)h == WORD('\r', '\n', '\r', '\n') &&
+	       *(__u32 *)(h + 4) == WORD(0, '\r', '\n', 'Q') &&
+	       *(__u32 *)(h + 8) == WORD('U', 'I', 'T', '\n');
 }
 
 /* h has PEEK_LEN readable bytes, n of them are of the piece. */
@@ -63,9 +64,30 @@ static __always_inline bool looks_like_request(const __u8 *h, __u64 n)
 	if (n >= 8 && (w == WORD('G', 'E', 'T', ' ') || w == WORD('P', 'O', 'S', 'T') ||
 		       w == WORD('H', 'E', 'A', 'D')))
 		return true;
-	if (!n || w == WORD('H', 'T', 'T', 'P'))
+	if (!n || (n >= 4 && w == WORD('H', 'T', 'T', 'P')))
 		return false;
 	return looks_like_method(*(__u64 *)h, *(__u64 *)(h + 8), n) || looks_like_proxy_v2(h, n);
+}
+
+/*
+ * Stricter, for a piece behind a request that still waits: it may be a body.
+ * Capital letters, a space, and the beginning of a target.
+ */
+__noinline int is_surely_request(__u64 low, __u64 high, __u64 n)
+{
+	for (int i = 0; i < PEEK_LEN - 1; i++) {
+		__u8 b = low;
+
+		if (i + 1 >= n)
+			return 0;
+		low = low >> 8 | high << 56;
+		high >>= 8;
+		if (b >= 'A' && b <= 'Z')
+			continue;
+		return i >= 3 && b == ' ' &&
+		       ((__u8)low == '/' || (__u8)low == '*' || (__u8)low == 'h');
+	}
+	return 0;
 }
 
 /* "HTTP/1." or as much of it as there is. */
@@ -93,8 +115,6 @@ static __always_inline bool looks_like_http2(const __u8 *h, __u64 n)
 	return n >= 8 && *(__u32 *)h == WORD('P', 'R', 'I', ' ') &&
 	       *(__u32 *)(h + 4) == WORD('*', ' ', 'H', 'T');
 }
-
-#define CRLF_CRLF 0x0a0d0a0d
 
 /* The n bytes are the whole piece and end like a head: nothing to append. */
 static __always_inline bool ends_head(const __u8 *h, struct piece *p, __u64 n)

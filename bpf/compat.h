@@ -5,6 +5,9 @@
 #ifndef PROBE_COMPAT_H
 #define PROBE_COMPAT_H
 
+/* In the socket entry pointers are trusted and loads cost nothing extra. */
+#define READ(trusted, p, field) ((trusted) ? (p)->field : BPF_CORE_READ(p, field))
+
 /* How the bytes of a call lie in user memory. */
 enum call_kind {
 	CALL_OTHER = 0, /* not a call that moves socket data from user memory */
@@ -152,12 +155,12 @@ static __always_inline void call_classify(__u64 nr, struct call *call)
 }
 
 /* True for a 32-bit task on a 64-bit kernel: other numbers, other structs. */
-static __always_inline bool task_is_compat(struct task_struct *task)
+static __always_inline bool task_is_compat(struct task_struct *task, const bool trusted)
 {
 #if defined(__TARGET_ARCH_x86)
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	return READ(trusted, task, thread_info.status) & TS_COMPAT;
 #else
-	return BPF_CORE_READ(task, thread_info.flags) & (1UL << TIF_32BIT);
+	return READ(trusted, task, thread_info.flags) & (1UL << TIF_32BIT);
 #endif
 }
 

@@ -47,6 +47,8 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 	r = &s->rec;
 	if (c->first && (has & PROBE_HAS_START))
 		has |= PROBE_HAS_FIRST;
+	if (c->after_clean && (has & PROBE_HAS_START))
+		has |= PROBE_HAS_CLEAN;
 	r->role = c->role;
 	r->seq = c->seq++;
 	r->tgid = c->tgid;

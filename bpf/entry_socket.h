@@ -29,6 +29,26 @@ static __always_inline void socket_call(struct task_struct *task, struct sock *s
 		call->kind = CALL_URING;
 }
 
+/* State of a socket, made at its first use; NULL: not observed. */
+static __always_inline struct conn *socket_conn(struct sock *sk, struct task_struct *task)
+{
+	__u16 family = sk->__sk_common.skc_family;
+	struct conn *c;
+
+	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+		return NULL;
+	if (task->flags & PF_KTHREAD)
+		return NULL;
+	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) {
+		count(PROBE_DROP_NO_STATE);
+		return NULL;
+	}
+	if (!c->id)
+		conn_init(c, family, sk->sk_protocol);
+	return c->phase == PHASE_OVER ? NULL : c;
+}
+
 static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 {
 	struct task_struct *task;
@@ -42,20 +62,8 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 		return 0;
 	task = bpf_get_current_task_btf();
 	if (!c) {
-		__u16 family = sk->__sk_common.skc_family;
-
-		if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
-			return 0;
-		if (task->flags & PF_KTHREAD)
-			return 0;
-		c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (!c) {
-			count(PROBE_DROP_NO_STATE);
-			return 0;
-		}
-		if (!c->id)
-			conn_init(c, family, sk->sk_protocol);
-		if (c->phase == PHASE_OVER)
+		c = socket_conn(sk, task);
+		if (!c)
 			return 0;
 	}
 	if (task->flags & PF_KTHREAD) {
@@ -63,7 +71,7 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 		return 0;
 	}
 	socket_call(task, sk, &p.call);
-	if (task_is_compat(task)) {
+	if (task_is_compat(task, true)) {
 		count(PROBE_DROP_COMPAT);
 		p.call.kind = CALL_FILE;
 	}
@@ -108,9 +116,35 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 			socket_touched(sk);
 		return 0;
 	}
-	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC))
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)) {
+		struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
+
+		if (c && (flags & MSG_PEEK))
+			c->peeked = 1; /* what is read next arrived by now */
 		return 0;
+	}
 	return socket_io(sk, ret, DIR_RECV);
+}
+
+/*
+ * Tracepoint tcp_rcv_space_adjust(sk), kernel 4.15: inside recvmsg, after the
+ * copy. tcp_mstamp is still the time of the last segment here; the answer to
+ * it, an acknowledgement, moves it on before sock_recv_length fires.
+ */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(http_arrival, struct sock *sk)
+{
+	struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
+	struct tcp_sock *tp;
+
+	if (c && (c->phase == PHASE_OVER || c->role == PROBE_ROLE_CLIENT || c->peeked))
+		return 0;
+	if (!c)
+		c = socket_conn(sk, bpf_get_current_task_btf());
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (c && tp)
+		c->arrival_ns = tp->tcp_mstamp * 1000;
+	return 0;
 }
 
 #endif

@@ -53,20 +53,22 @@ static __noinline struct conn *table_conn(struct sock *sk, __u64 inode, __u16 fa
 	return c;
 }
 
+#define MAX_MESSAGES 8
+
 /* recvmmsg and sendmmsg return a number of messages: adds up their bytes. */
 static __always_inline __u32 mmsg_bytes(struct call *call, __u32 messages)
 {
 	struct user_mmsghdr m;
 	__u32 sum = 0;
 
-	for (int i = 0; i < MAX_IOVECS; i++) {
+	for (int i = 0; i < MAX_MESSAGES; i++) {
 		if (i >= messages)
 			break;
 		if (bpf_probe_read_user(&m, sizeof(m), (void *)(call->arg1 + i * sizeof(m))))
 			break;
 		sum += m.len;
 	}
-	if (messages > MAX_IOVECS)
+	if (messages > MAX_MESSAGES)
 		count(PROBE_DROP_IOVECS);
 	call->kind = CALL_MSG; /* the first message may hold the head */
 	return sum;
@@ -96,7 +98,7 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	task = (struct task_struct *)bpf_get_current_task();
 	call_args(regs, &p.call);
-	if (task_is_compat(task))
+	if (task_is_compat(task, false))
 		return 0;
 	p.dir = p.call.send ? DIR_SEND : DIR_RECV;
 	if (p.call.kind == CALL_ACCEPT)
@@ -125,6 +127,22 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 	p.len = p.call.kind == CALL_MMSG ? mmsg_bytes(&p.call, ret) : (__u32)ret;
 	if (p.len)
 		on_piece(c, sk, c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL, &p, false);
+	return 0;
+}
+
+/* The arrival of what is being read; see http_arrival. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(http_arrival_t, struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct conn *c = bpf_map_lookup_elem(&http_conn_table, &key);
+	struct tcp_sock *tp;
+
+	if (!c || c->phase == PHASE_OVER || c->role == PROBE_ROLE_CLIENT)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		c->arrival_ns = tp->tcp_mstamp * 1000;
 	return 0;
 }
 

@@ -9,7 +9,8 @@
  *   syscall  tp_btf/sys_exit with a walk from the descriptor to the socket.
  *            Kernel 5.15. State in a hash. Cost: about 16 %, because every
  *            system call of every task takes the kernel's slow path.
- * Both: tp_btf/inet_sock_set_state for the end of a connection, and a sweep
+ * Both: tp_btf/tcp_rcv_space_adjust for the arrival of a request,
+ * tp_btf/inet_sock_set_state for the end of a connection, and a sweep
  * (BPF iterator) over the connections for what is still open.
  *
  * State: one struct conn per connection. A request's head is kept there until
@@ -29,9 +30,6 @@
 #include "user_buf.h"
 #include "classify.h"
 #include "emit.h"
-
-/* In the socket entry pointers are trusted and loads cost nothing extra. */
-#define READ(trusted, p, field) ((trusted) ? (p)->field : BPF_CORE_READ(p, field))
 
 static __always_inline bool port_wanted(__u16 port)
 {
@@ -117,34 +115,51 @@ static __always_inline void tell(struct scratch *s, struct conn *c, struct sock 
 	emit(s, c, sk, has);
 }
 
-/* A request begins with the n bytes in s->data. */
-static __always_inline void start_request(struct scratch *s, struct conn *c, struct tcp_sock *tp,
-					  struct piece *p, __u64 n, const bool trusted)
+/* Moves the n bytes in s->data to where the head of a request is kept. */
+static __always_inline void keep_head(struct scratch *s, struct conn *c, __u64 n)
+{
+	bound(n);
+	if (n <= PROBE_HEAD_MAX)
+		bpf_probe_read_kernel(c->head, n, s->data);
+}
+
+/* A request begins with the n bytes in c->head. */
+static __always_inline void start_request(struct conn *c, struct tcp_sock *tp, struct piece *p,
+					  __u64 n, const bool trusted)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
-	bound(n);
-	if (n > PROBE_HEAD_MAX)
-		return;
-	bpf_probe_read_kernel(c->head, n, s->data);
 	c->phase = PHASE_REQUEST;
 	c->tgid = id >> 32;
 	c->tid = (__u32)id;
 	c->req_off = p->off;
 	c->read_ns = c->start_ns = p->now_ns;
 	c->head_len = n;
-	c->head_done = ends_head(s->data, p, n);
+	c->head_done = ends_head(c->head, p, n);
+	c->after_clean = c->req_clean;
+	c->req_clean = n == p->len && n < cfg.capture_bytes ? c->head_done : p->clean;
 	c->first = 0;
 	c->reported = 0;
+	c->ahead = 0;
 	count(PROBE_COUNT_STARTS);
 	if (p->dir == DIR_RECV && c->family == CONN_TCP && tp) {
-		__u64 arrived = READ(trusted, tp, tcp_mstamp) * 1000;
 		__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
 
-		if (arrived && arrived < p->now_ns)
-			c->start_ns = arrived;
+		if (c->arrival_ns && c->arrival_ns < p->now_ns)
+			c->start_ns = c->arrival_ns;
 		c->first = READ(trusted, tp, bytes_received) == (__u64)unread + p->len;
+		if (!c->tx_off)
+			c->tx_off = 1ULL << 32 | READ(trusted, tp, write_seq);
 	}
+}
+
+/*
+ * Bytes went out whose call has not returned yet: on another CPU the peer, and
+ * a second thread of this process, can be faster than that return.
+ */
+static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, const bool trusted)
+{
+	return c->family == CONN_TCP && tp && (__u32)c->tx_off != READ(trusted, tp, write_seq);
 }
 
 /* The head came in pieces: puts the n bytes in s->data behind the kept ones. */
@@ -171,44 +186,78 @@ static __always_inline void append_head(struct scratch *s, struct conn *c, struc
 						  *(__u32 *)(s->gather + n - 4) == CRLF_CRLF);
 }
 
+/* The kept request goes out alone; what is in s->data takes its place. */
+static __always_inline void replace_request(struct scratch *s, struct conn *c, struct sock *sk,
+					    struct tcp_sock *tp, struct piece *p, __u64 n,
+					    const bool trusted)
+{
+	bpf_probe_read_kernel(s->gather, PROBE_HEAD_MAX, s->data);
+	s->rec.now_ns = p->now_ns;
+	s->rec.resp_len = 0;
+	s->rec.resp_off = s->rec.resp_end = p->dir == DIR_RECV ? c->tx_off : c->rx_off;
+	emit(s, c, sk, PROBE_HAS_START);
+	bpf_probe_read_kernel(c->head, PROBE_HEAD_MAX, s->gather);
+	start_request(c, tp, p, n, trusted);
+}
+
 /* Bytes in the direction of requests, on a connection whose role is known. */
 static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, struct sock *sk,
 					     struct tcp_sock *tp, struct piece *p, __u64 n,
 					     const bool begins, const bool trusted)
 {
 	if (c->phase == PHASE_RESPONSE) {
-		if (begins)
-			start_request(s, c, tp, p, n, trusted);
-		return; /* else the rest of a body whose answer came early */
+		if (!begins)
+			return; /* the rest of a body whose answer came early */
+		start_request(c, tp, p, n, trusted);
+		if (p->off < c->late_end) {
+			/* Its response was told already: this completes it. */
+			s->rec.now_ns = p->now_ns;
+			s->rec.resp_len = 0;
+			s->rec.resp_off = s->rec.resp_end = c->rx_off;
+			emit(s, c, sk, PROBE_HAS_START | PROBE_HAS_LATE);
+			c->phase = PHASE_RESPONSE;
+		}
+		return;
 	}
-	if (!c->head_done) {
+	if (p->dir == DIR_RECV && begins && !c->ahead && sending_now(c, tp, trusted)) {
+		/* The answer to the kept request is on its way: this is the next. */
+		replace_request(s, c, sk, tp, p, n, trusted);
+		c->ahead = 1;
+		return;
+	}
+	if (c->head_done && n && is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n)) {
+		replace_request(s, c, sk, tp, p, n, trusted); /* pipelined */
+		return;
+	}
+	if (!c->head_done)
 		append_head(s, c, p, n);
-		return;
-	}
-	if (!begins || n < 4)
-		return;
-	/* Pipelined: the kept request goes out alone, this one takes its place. */
-	bpf_probe_read_kernel(s->gather, PROBE_HEAD_MAX, s->data);
-	s->rec.now_ns = p->now_ns;
-	s->rec.resp_len = 0;
-	s->rec.resp_off = s->rec.resp_end = p->dir == DIR_RECV ? c->tx_off : c->rx_off;
-	emit(s, c, sk, PROBE_HAS_START);
-	bpf_probe_read_kernel(s->data, PROBE_HEAD_MAX, s->gather);
-	start_request(s, c, tp, p, n, trusted);
+	c->req_clean = p->clean;
 }
 
 /* A response begins with the n bytes in s->data. */
 static __always_inline void begin_response(struct scratch *s, struct conn *c, struct sock *sk,
-					   struct piece *p, __u64 n)
+					   struct tcp_sock *tp, struct piece *p, __u64 n,
+					   const bool trusted)
 {
-	__u32 has =
-		c->phase == PHASE_REQUEST ? PROBE_HAS_START | PROBE_HAS_STATUS : PROBE_HAS_STATUS;
-	bool tunnel = is_status_101(s->data, n);
+	bool tunnel = is_status_101(s->data, n), ahead = c->ahead;
+	__u32 has = PROBE_HAS_STATUS;
 
-	if ((has & PROBE_HAS_START) && *(__u32 *)c->head == WORD('C', 'O', 'N', 'N'))
-		tunnel |= n >= 12 && s->data[9] == '2';
+	c->late_end = 0;
+	if (c->phase == PHASE_REQUEST && !ahead) {
+		has |= PROBE_HAS_START;
+		if (*(__u32 *)c->head == WORD('C', 'O', 'N', 'N'))
+			tunnel |= n >= 12 && s->data[9] == '2';
+	} else if (p->dir == DIR_RECV && sending_now(c, tp, trusted)) {
+		/* A client's reader was faster than its writer's return. */
+		__u32 seq = READ(trusted, tp, write_seq);
+
+		has |= PROBE_HAS_LATE;
+		c->late_end = c->tx_off ? c->tx_off + (__u32)(seq - (__u32)c->tx_off)
+					: (1ULL << 32 | seq);
+	}
 	tell(s, c, sk, p, n, has);
-	c->phase = PHASE_RESPONSE;
+	c->phase = ahead ? PHASE_REQUEST : PHASE_RESPONSE;
+	c->ahead = 0;
 	c->answered = 1;
 	c->pieces = 0;
 	c->resp_kept = n;
@@ -221,10 +270,11 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 
 /* Bytes in the direction of responses, on a connection whose role is known. */
 static __always_inline void on_response_bytes(struct scratch *s, struct conn *c, struct sock *sk,
-					      struct piece *p, __u64 n, const bool begins)
+					      struct tcp_sock *tp, struct piece *p, __u64 n,
+					      const bool begins, const bool trusted)
 {
 	if (begins && (n >= 7 || c->phase == PHASE_REQUEST)) {
-		begin_response(s, c, sk, p, n);
+		begin_response(s, c, sk, tp, p, n, trusted);
 		return;
 	}
 	if (c->phase == PHASE_REQUEST && !c->answered && n) {
@@ -278,24 +328,36 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 	if (!role_wanted(c, sk)) {
 		c->phase = PHASE_OVER;
 	} else if (request) {
-		start_request(s, c, tp, p, n, trusted);
+		keep_head(s, c, n);
+		start_request(c, tp, p, n, trusted);
 	} else {
 		c->tgid = bpf_get_current_pid_tgid() >> 32;
 		c->tid = (__u32)bpf_get_current_pid_tgid();
-		begin_response(s, c, sk, p, n);
+		begin_response(s, c, sk, tp, p, n, trusted);
 	}
 }
 
+/* Next byte to read, without the FIN, which takes a number once it was read. */
+static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	__u32 seq = READ(trusted, tp, copied_seq);
+
+	if ((READ(trusted, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE)) &&
+	    seq == READ(trusted, tp, rcv_nxt))
+		seq--;
+	return seq;
+}
+
 /* Moves the stream offset of the piece's direction over it. */
-static __always_inline void advance(struct conn *c, struct tcp_sock *tp, struct piece *p,
-				    const bool trusted)
+static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				    struct piece *p, const bool trusted)
 {
 	__u64 *off = p->dir == DIR_RECV ? &c->rx_off : &c->tx_off;
 
 	if (c->family == CONN_TCP && tp) {
 		/* The low half of the offset is the kernel's sequence number. */
-		__u32 seq = p->dir == DIR_RECV ? READ(trusted, tp, copied_seq)
-					       : READ(trusted, tp, write_seq);
+		__u32 seq =
+			p->dir == DIR_RECV ? rx_seq(sk, tp, trusted) : READ(trusted, tp, write_seq);
 
 		if (!*off)
 			*off = (1ULL << 32 | seq) - p->len;
@@ -312,13 +374,15 @@ static __always_inline void on_piece(struct conn *c, struct sock *sk, struct tcp
 {
 	bool unknown = c->phase == PHASE_UNKNOWN;
 	bool to_server = (p->dir == DIR_RECV) == (c->role == PROBE_ROLE_SERVER);
+	/* A new request goes where it is kept; everything else to the scratch. */
+	bool in_place = to_server && c->phase == PHASE_RESPONSE;
 	bool request = false, response = false;
 	struct scratch *s = scratch(0);
 	__u64 n = 0, want = cfg.capture_bytes;
 
 	if (!s)
 		return;
-	advance(c, tp, p, trusted);
+	advance(c, sk, tp, p, trusted);
 	if (unknown) {
 		if (c->last_dir == p->dir && c->tries > 4)
 			return; /* the middle of something long: wait for the turn */
@@ -327,32 +391,43 @@ static __always_inline void on_piece(struct conn *c, struct sock *sk, struct tcp
 			give_up(c, PROBE_DROP_NOT_HTTP);
 			return;
 		}
-	} else if (to_server ? c->head_done && c->phase == PHASE_REQUEST && p->len > PROBE_HEAD_MAX
-			     : 0) {
-		want = PROBE_HEAD_MAX; /* may begin a pipelined request */
 	} else if (!to_server && c->phase == PHASE_RESPONSE && c->resp_kept >= cfg.capture_bytes) {
 		want = PEEK_LEN;
 	}
-	if (p->call.kind != CALL_FILE)
-		n = piece_read(c, s, p, s->data, want, PROBE_HEAD_MAX);
+	if (p->call.kind != CALL_FILE && piece_locate(c, p)) {
+		if (p->iovecs) {
+			n = read_iovecs(s, p, want);
+			if (in_place)
+				keep_head(s, c, n);
+		} else {
+			n = read_flat(p, in_place ? c->head : s->data, want);
+		}
+	}
 	if (n && (unknown || to_server))
-		request = looks_like_request(s->data, n);
+		request = looks_like_request(in_place ? c->head : s->data, n);
 	if (n && (unknown || !to_server))
 		response = looks_like_response(s->data, n);
 	if (response && want == PEEK_LEN)
-		n = piece_read(c, s, p, s->data, cfg.capture_bytes, PROBE_HEAD_MAX);
+		n = p->iovecs ? read_iovecs(s, p, cfg.capture_bytes)
+			      : read_flat(p, s->data, cfg.capture_bytes);
 	if (!unknown && !to_server) {
 		if (response)
 			c->tail_len = 0;
 		if (!response || n < p->len)
 			tail_slide(c, s, p);
 	}
+	if (to_server && (n < p->len || n >= cfg.capture_bytes || c->phase == PHASE_REQUEST))
+		p->clean = ends_clean(p);
 	if (unknown)
 		on_unknown(s, c, sk, tp, p, n, request, response, trusted);
 	else if (to_server)
 		on_request_bytes(s, c, sk, tp, p, n, request, trusted);
 	else
-		on_response_bytes(s, c, sk, p, n, response);
+		on_response_bytes(s, c, sk, tp, p, n, response, trusted);
+	if (p->dir == DIR_RECV) {
+		c->arrival_ns = 0;
+		c->peeked = 0;
+	}
 }
 
 #include "entry_socket.h"

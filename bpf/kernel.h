@@ -26,8 +26,10 @@
 #define TCP_ESTABLISHED 1
 #define TCP_FIN_WAIT1   4
 #define TCP_CLOSE       7
+#define TCP_CLOSE_WAIT  8
 #define TCP_LAST_ACK    9
 
+#define SOCK_DONE     1 /* include/net/sock.h: bit of skc_flags, a FIN was received */
 #define SHUTDOWN_MASK 3 /* include/net/sock.h: both directions shut */
 
 /* Padding of these partial structures says nothing: CO-RE finds the members. */
@@ -47,6 +49,7 @@ struct sock_common {
 	__u32 skc_rcv_saddr;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
 };
 
 struct inode {

@@ -32,6 +32,8 @@ struct conn {
 	__u64 touch_ns;
 	__u64 req_off;
 	__u64 resp_last_ns;
+	__u64 arrival_ns; /* of the data that is about to be read */
+	__u64 late_end;   /* end of a request answered before its call returned */
 	__u64 mmsg_array; /* *mmsg calls: where we are inside the array */
 	__u32 mmsg_next;
 	__u32 mmsg_len;
@@ -54,7 +56,11 @@ struct conn {
 	__u8 answered;  /* some response was seen on this connection */
 	__u8 reported;  /* the kept request went out in a start-only record */
 	__u8 tail_len;
-	__u8 pad[2];
+	__u8 ahead;       /* the kept request was read before its forerunner's answer was told */
+	__u8 peeked;      /* arrival_ns is from a look at the same data */
+	__u8 req_clean;   /* the last request bytes ended in CRLF CRLF */
+	__u8 after_clean; /* ... and did so before the kept request */
+	__u8 pad[6];
 	__u8 tail[8];
 	__u8 head[PROBE_HEAD_MAX];
 };

@@ -17,16 +17,32 @@ static __always_inline bool ends_exchange(struct conn *c, struct sock *sk, int s
 	       (BPF_CORE_READ(sk, sk_shutdown) & SHUTDOWN_MASK) == SHUTDOWN_MASK;
 }
 
+/* To closed without a farewell of ours. */
+static __always_inline bool was_reset(int oldstate, int newstate)
+{
+	return newstate == TCP_CLOSE && (oldstate == TCP_ESTABLISHED || oldstate == TCP_CLOSE_WAIT);
+}
+
 static __always_inline void conn_closed(struct conn *c, struct sock *sk, struct tcp_sock *tp,
-					const bool trusted)
+					bool reset, const bool trusted)
 {
 	struct scratch *s = scratch(2);
 	__u32 has = PROBE_HAS_CLOSE;
 
+	if (reset)
+		has |= PROBE_HAS_RESET;
 	if (!s || (!c->announced && c->phase != PHASE_REQUEST))
 		return;
-	if (c->family == CONN_TCP && tp && c->rx_off)
-		c->rx_off += (__u32)(READ(trusted, tp, copied_seq) - (__u32)c->rx_off);
+	if (c->family == CONN_TCP && tp) {
+		/* What no call has told yet: a splice, or a write cut short by a reset. */
+		if (c->rx_off)
+			c->rx_off += (__u32)(rx_seq(sk, tp, trusted) - (__u32)c->rx_off);
+		if (c->tx_off && sending_now(c, tp, trusted)) {
+			c->tx_off += (__u32)(READ(trusted, tp, write_seq) - (__u32)c->tx_off);
+			if (c->role == PROBE_ROLE_SERVER)
+				c->resp_last_ns = bpf_ktime_get_ns();
+		}
+	}
 	if (c->phase == PHASE_REQUEST)
 		has |= PROBE_HAS_START;
 	s->rec.resp_len = 0;
@@ -47,7 +63,7 @@ int BPF_PROG(http_sock_state, struct sock *sk, int oldstate, int newstate)
 		return 0;
 	c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 	if (c && ends_exchange(c, sk, newstate))
-		conn_closed(c, sk, bpf_skc_to_tcp_sock(sk), true);
+		conn_closed(c, sk, bpf_skc_to_tcp_sock(sk), was_reset(oldstate, newstate), true);
 	return 0;
 }
 
@@ -67,7 +83,7 @@ int BPF_PROG(http_table_state, struct sock *sk, int oldstate, int newstate)
 		conn_closed(c, sk,
 			    c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk)
 						  : NULL,
-			    false);
+			    was_reset(oldstate, newstate), false);
 	if (newstate == TCP_CLOSE)
 		bpf_map_delete_elem(&http_conn_table, &key);
 	return 0;

@@ -8,8 +8,10 @@
 #ifndef PROBE_USER_BUF_H
 #define PROBE_USER_BUF_H
 
-#define MAX_IOVECS 8
+#define MAX_IOVECS 64
 #define MAX_MORE   32 /* records that complete the head of one response */
+
+#define CRLF_CRLF 0x0a0d0a0d
 
 /* One move of bytes through a socket. */
 struct piece {
@@ -20,7 +22,8 @@ struct piece {
 	__u32 len;    /* bytes moved */
 	__u8 dir;     /* enum direction */
 	__u8 located; /* base and iovecs are valid */
-	__u8 pad[6];
+	__u8 clean;   /* request bytes that end in CRLF CRLF */
+	__u8 pad[5];
 	struct call call;
 };
 
@@ -135,47 +138,74 @@ __noinline __u64 gather_iovecs(__u64 base, __u64 iovecs, __u64 from, __u64 want)
 	return got;
 }
 
-/*
- * Copies the first want bytes of the piece to dst, which has room for room
- * bytes, a constant. Returns how many it got.
- */
-static __always_inline __u64 piece_read(struct conn *c, struct scratch *s, struct piece *p,
-					void *dst, __u64 want, const __u64 room)
+/* Flat buffer: copies want bytes to dst, which has room for PROBE_HEAD_MAX. */
+static __always_inline __u64 read_flat(struct piece *p, void *dst, __u64 want)
 {
-	__u64 from;
 	__u64 n = p->len < want ? p->len : want;
 
-	if (!piece_locate(c, p))
-		return 0;
-	from = p->base;
-	if (p->iovecs) {
-		struct user_iovec v;
-
-		if (bpf_probe_read_user(&v, sizeof(v), (void *)p->base)) {
-			count(PROBE_DROP_UNREADABLE);
-			return 0;
-		}
-		from = v.base;
-		if (v.len < n) {
-			__u64 got = gather_iovecs(p->base, p->iovecs, 0, n);
-
-			if (got < n)
-				count(PROBE_DROP_IOVECS);
-			bound(got);
-			if (got > room || !got)
-				return 0;
-			bpf_probe_read_kernel(dst, got, s->gather);
-			return got;
-		}
-	}
 	bound(n);
-	if (n > room)
-		n = room;
-	if (bpf_probe_read_user(dst, n, (void *)from)) {
+	if (n > PROBE_HEAD_MAX)
+		n = PROBE_HEAD_MAX;
+	if (bpf_probe_read_user(dst, n, (void *)p->base)) {
 		count(PROBE_DROP_UNREADABLE);
 		return 0;
 	}
 	return n;
+}
+
+/*
+ * Iovecs: copies the first want bytes of the piece to s->data. The usual two
+ * (head and body) take three reads; more of them go the long way.
+ */
+static __always_inline __u64 read_iovecs(struct scratch *s, struct piece *p, __u64 want)
+{
+	__u64 n = p->len < want ? p->len : want, got, more;
+	struct user_iovec v[2] = {};
+	__u64 size = p->iovecs > 1 ? sizeof(v) : sizeof(v[0]);
+
+	if (n > PROBE_HEAD_MAX)
+		n = PROBE_HEAD_MAX;
+	if (bpf_probe_read_user(v, size, (void *)p->base))
+		goto unreadable;
+	got = v[0].len < n ? v[0].len : n;
+	bound(got);
+	if (got > PROBE_HEAD_MAX)
+		return 0;
+	if (bpf_probe_read_user(s->data, got, (void *)v[0].base))
+		goto unreadable;
+	if (got == n)
+		return n;
+	more = n - got;
+	if (v[1].len >= more) {
+		bound(more);
+		if (more > PROBE_HEAD_MAX)
+			return got;
+		if (bpf_probe_read_user(s->data + got, more, (void *)v[1].base))
+			goto unreadable;
+		return n;
+	}
+	got = gather_iovecs(p->base, p->iovecs, 0, n);
+	if (got < n)
+		count(PROBE_DROP_IOVECS);
+	bound(got);
+	if (got > PROBE_HEAD_MAX)
+		return 0;
+	bpf_probe_read_kernel(s->data, got, s->gather);
+	return got;
+unreadable:
+	count(PROBE_DROP_UNREADABLE);
+	return 0;
+}
+
+/* Do the last bytes of the piece end a head or a chunked body? */
+static __always_inline bool ends_clean(struct piece *p)
+{
+	__u32 end = 0;
+
+	if (!p->located || p->iovecs || p->len < sizeof(end))
+		return false;
+	bpf_probe_read_user(&end, sizeof(end), (void *)(p->base + p->len - sizeof(end)));
+	return end == CRLF_CRLF;
 }
 
 /*

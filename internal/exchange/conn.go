@@ -16,11 +16,20 @@ type conn struct {
 	next      uint32 // sequence number of the next record
 	lastNS    uint64
 	reqEnd    uint64 // request bytes seen
-	reqPos    uint64 // request bytes explained by complete messages
+	reqBegun  uint64 // where the kernel last saw a request begin ...
+	reqFalse  uint64 // ... and where that was none
+	reqPos    uint64 // request bytes known to be of the requests so far
+	openEnd   bool   // ... and more may be: the end of the last one is not known
+	unsure    bool   // responses may be paired wrongly: records were lost
+	refused   bool   // ... or requests refused, whose responses are to come
+	gone      bool   // forgotten by the tracker
 	respPos   uint64 // response bytes explained by complete messages
 	queue     []*exchange
 	one       [1]*exchange // room for the queue of almost every connection
 	held      [][]byte
+	late      [][]byte // records whose request is still to be told
+	lateAge   int      // batches since the first of them
+	reset     bool     // the end was a reset
 }
 
 // unknownConn stands for a connection whose addresses were lost.
@@ -52,6 +61,7 @@ type exchange struct {
 	minor          uint8
 	malformed      bool
 	partial        bool
+	chunkedBody    bool
 
 	// Response.
 	begun    bool
@@ -65,6 +75,7 @@ type exchange struct {
 	hasEnd   bool
 	firstNS  uint64
 	lastNS   uint64
+	msgNS    uint64 // time of the byte at msgOff
 	buf      []byte // captured bytes from msgOff on, while the head is incomplete
 	chunks   http1.Chunked
 	chunkPos uint64 // stream offset that chunks has reached
@@ -89,10 +100,14 @@ func (e *exchange) own() {
 	e.buf = e.room[m+t+h:]
 }
 
+// uncertain marks what may have got a neighbour's response or bytes.
+const uncertain = events.FlagBytesUncertain | events.FlagTimeUncertain
+
 // push adds an exchange to the end of the queue; nil when there is no room.
 func (t *Tracker) push(c *conn) *exchange {
 	if len(c.queue) >= t.opt.MaxQueue {
 		t.stats.Evicted++
+		c.unsure, c.refused = true, true
 		return nil
 	}
 	var e *exchange
@@ -101,6 +116,9 @@ func (t *Tracker) push(c *conn) *exchange {
 		*e = exchange{room: e.room}
 	} else {
 		e = &exchange{}
+	}
+	if c.unsure {
+		e.flags = uncertain
 	}
 	if c.queue == nil {
 		c.queue = c.one[:0]

@@ -23,7 +23,7 @@ func (t *Tracker) finish(c *conn, end, atNS uint64, outcome events.Outcome) {
 	if e.respEnd == 0 || end < e.respOff {
 		end = e.respOff
 	}
-	c.respPos = end
+	c.respPos = max(c.respPos, end)
 	t.fill(c, e, end, atNS, outcome)
 	t.stats.Finished++
 	t.emit(&t.out)
@@ -44,6 +44,10 @@ func (t *Tracker) fill(c *conn, e *exchange, end, atNS uint64, outcome events.Ou
 	}
 	if e.flags&events.FlagNoRequest != 0 && !e.malformed {
 		return
+	}
+	if e.reqEnd == 0 && len(c.queue) == 1 && c.reqBegun > max(e.reqOff, c.reqFalse) {
+		// Some of the bytes may be of a request that is told later.
+		q.Flags |= events.FlagBytesUncertain
 	}
 	q.StartNS = e.startNS
 	q.Duration = since(e.startNS, atNS)
@@ -104,7 +108,7 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 			if e.hasEnd {
 				respEnd = min(respEnd, e.bodyEnd)
 			}
-			t.finish(c, respEnd, at, e.outcomeAtClose(respEnd))
+			t.finish(c, respEnd, at, e.outcomeAtClose(respEnd, c.reset))
 		case e.malformed, e.partial && len(e.method) == 0, e.flags&events.FlagNoRequest != 0:
 			t.stats.NotHTTP++
 			t.drop(c)
@@ -118,8 +122,10 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 }
 
 // outcomeAtClose: was the response complete when its connection ended?
-func (e *exchange) outcomeAtClose(respEnd uint64) events.Outcome {
+func (e *exchange) outcomeAtClose(respEnd uint64, reset bool) events.Outcome {
 	switch {
+	case reset && (e.body == http1.BodyUntilClose || e.body == http1.BodyUnknown):
+		return events.OutcomeAborted // its end is a close, and that was none
 	case !e.headDone, e.hasEnd && respEnd < e.bodyEnd, e.body == http1.BodyChunked && !e.hasEnd:
 		return events.OutcomeAborted
 	}
@@ -131,8 +137,7 @@ func (e *exchange) outcomeAtClose(respEnd uint64) events.Outcome {
 func (t *Tracker) Tick(nowNS uint64) {
 	for c := range t.pending {
 		for _, e := range c.queue {
-			begun := max(e.startNS, e.firstNS)
-			if !e.reported && since(begun, nowNS) > t.opt.AgeLimit {
+			if !e.reported && e.isHTTP() && since(e.begunNS(), nowNS) > t.opt.AgeLimit {
 				e.reported = true
 				t.report(c, e, nowNS)
 			}
@@ -147,6 +152,19 @@ func (t *Tracker) Tick(nowNS uint64) {
 			t.forget(c)
 		}
 	}
+}
+
+// begunNS is the start of the request, or of the response where only that is known.
+func (e *exchange) begunNS() uint64 {
+	if e.startNS != 0 {
+		return e.startNS
+	}
+	return e.firstNS
+}
+
+// isHTTP: a valid request line, or a status, was seen.
+func (e *exchange) isHTTP() bool {
+	return e.status != 0 || e.flags&events.FlagNoRequest == 0 && len(e.method) > 0
 }
 
 func (t *Tracker) report(c *conn, e *exchange, nowNS uint64) {
@@ -180,9 +198,13 @@ func (t *Tracker) InFlight(fn func(c *events.Conn, role events.Role, pid uint32,
 // Close reports everything that is open as in progress. The tracker stays usable.
 func (t *Tracker) Close(nowNS uint64) {
 	t.EndBatch()
+	for _, c := range t.late {
+		t.applyLate(c)
+	}
+	t.late = t.late[:0]
 	for c := range t.pending {
 		for _, e := range c.queue {
-			if !e.reported {
+			if !e.reported && e.isHTTP() {
 				e.reported = true
 				t.report(c, e, nowNS)
 			}

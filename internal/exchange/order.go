@@ -15,20 +15,19 @@ const maxHeld = 4
 // outOfOrder decides about a record that is not the next one. True: take it now.
 func (t *Tracker) outOfOrder(c *conn, r *events.Record) bool {
 	if int32(r.Seq-c.next) < 0 {
-		return true // late: what it tells still holds, by offset
+		// Late: its messages were given up, only what it says of the
+		// connection still holds.
+		r.Has &^= events.HasStart | events.HasStatus | events.HasMore
+		return true
 	}
-	if len(c.held) < maxHeld {
-		if len(c.held) == 0 {
-			t.held = append(t.held, c)
-		}
-		c.held = append(c.held, r.Append(nil))
-		return false
+	if len(c.held) == 0 {
+		t.held = append(t.held, c)
 	}
-	t.release(c)
-	if r.Seq != c.next {
-		t.gap(c, r.Seq)
+	c.held = append(c.held, r.Append(nil))
+	if len(c.held) > maxHeld {
+		t.release(c)
 	}
-	return true
+	return false
 }
 
 // replay takes the held records whose turn has come.
@@ -39,7 +38,7 @@ func (t *Tracker) replay(c *conn) {
 			var r events.Record
 			if events.Decode(raw, &r) == nil && r.Seq == c.next {
 				c.held = slices.Delete(c.held, i, i+1)
-				t.apply(c, &r)
+				t.take(c, &r)
 				again = true
 				break
 			}
@@ -60,21 +59,22 @@ func (t *Tracker) release(c *conn) {
 	slices.SortFunc(records, func(a, b events.Record) int { return int(int32(a.Seq - b.Seq)) })
 	for i := range records {
 		if records[i].Seq != c.next {
-			t.gap(c, records[i].Seq)
+			t.gap(c, &records[i])
 		}
-		t.apply(c, &records[i])
+		t.take(c, &records[i])
 	}
 }
 
-// gap notes that the records before seq are lost.
-func (t *Tracker) gap(c *conn, seq uint32) {
-	if n := int32(seq - c.next); n > 0 {
+// gap notes that the records before r are lost. Not so if r has no addresses and
+// none were seen: then the connection was here before and is forgotten.
+func (t *Tracker) gap(c *conn, r *events.Record) {
+	if n := int32(r.Seq - c.next); n > 0 && (c.info != nil || r.Has&events.HasConn != 0) {
 		t.stats.LostRecords += uint64(n)
 	}
+	c.unsure = true
 	for _, e := range c.queue {
-		e.flags |= events.FlagTimeUncertain | events.FlagBytesUncertain
+		e.flags |= uncertain
 	}
-	c.next = seq
 }
 
 // EndBatch is called when the ring was read to its end: a record that is still
@@ -86,4 +86,5 @@ func (t *Tracker) EndBatch() {
 		}
 	}
 	t.held = t.held[:0]
+	t.endLate()
 }

@@ -9,46 +9,76 @@ import (
 
 // addRequest takes a request head, and the pipelined ones behind it.
 func (t *Tracker) addRequest(c *conn, r *events.Record) {
-	if e := c.findRequest(r.ReqOff); e != nil {
-		if !e.begun { // told before by a sweep, now perhaps longer
-			t.readHead(e, r.ReqHead)
-		}
-		return
-	}
-	if r.ReqOff < c.reqPos {
-		t.stats.InsideBody++
-		return
-	}
 	off, head := r.ReqOff, r.ReqHead
-	for found := &t.stats.Started; ; found = &t.stats.Pipelined {
-		*found++
-		e := t.push(c)
-		if e == nil {
+	e := c.findRequest(off)
+	switch {
+	case e != nil && e.begun:
+		return
+	case e != nil: // told before by a sweep, now perhaps longer
+		t.readHead(c, e, head)
+	case off < c.reqPos:
+		t.stats.InsideBody++
+		c.reqFalse = max(c.reqFalse, off)
+		skip := c.reqPos - off
+		if skip >= uint64(len(head)) || !t.beginsRequest(head[skip:]) {
 			return
 		}
-		e.pid, e.tid = r.PID, r.TID
-		e.startNS, e.readNS, e.touchNS = r.StartNS, r.ReadNS, r.TouchNS
-		e.first = r.Has&events.HasFirst != 0
-		e.reqOff = off
-		t.readHead(e, head)
-		if e.reqEnd == 0 {
-			return
+		// The kernel took the end of a body for a request and has kept the
+		// real one behind it; the times are those of the former.
+		off, head = c.reqPos, head[skip:]
+		if e = t.startRequest(c, r, off, head); e != nil {
+			e.flags |= events.FlagTimeUncertain
 		}
-		c.reqPos = e.reqEnd
-		used := e.reqEnd - off
-		if used >= uint64(len(head)) {
-			return
-		}
-		off, head = off+used, head[used:]
-		if !t.beginsRequest(head) {
-			return
-		}
+		t.stats.Started++
+	case c.openEnd && !t.surelyRequest(head), r.Has&events.HasClean == 0 && c.insideChunks():
+		t.stats.InsideBody++
+		c.reqFalse = max(c.reqFalse, off)
+		return
+	default:
+		e = t.startRequest(c, r, off, head)
+		t.stats.Started++
 	}
+	for e != nil && e.reqEnd != 0 && e.reqEnd-off < uint64(len(head)) {
+		off, head = e.reqEnd, head[e.reqEnd-off:]
+		if c.findRequest(off) != nil || !t.beginsRequest(head) {
+			return
+		}
+		e = t.startRequest(c, r, off, head)
+		t.stats.Pipelined++
+	}
+}
+
+// startRequest puts a request into the queue; nil when there is no room.
+func (t *Tracker) startRequest(c *conn, r *events.Record, off uint64, head []byte) *exchange {
+	e := t.push(c)
+	if e == nil {
+		c.reqPos = max(c.reqPos, off+1)
+		return nil
+	}
+	e.pid, e.tid = r.PID, r.TID
+	e.startNS, e.readNS, e.touchNS = r.StartNS, r.ReadNS, r.TouchNS
+	e.first = r.Has&events.HasFirst != 0
+	e.reqOff = off
+	t.readHead(c, e, head)
+	return e
 }
 
 // beginsRequest: blank lines between requests are allowed, other bytes are not.
 func (t *Tracker) beginsRequest(head []byte) bool {
 	return http1.ParseRequest(head, &t.req) != http1.VerdictInvalid && len(t.req.Method) > 0
+}
+
+// surelyRequest is for bytes that may as well be of a body: the kernel calls
+// every word a method.
+func (t *Tracker) surelyRequest(head []byte) bool {
+	return http1.ParseRequest(head, &t.req) == http1.VerdictOK || len(t.req.Target) > 0
+}
+
+// insideChunks: the last request waits and its chunked body was not seen to end.
+// Such an end leaves an empty line before the next request (events.HasClean).
+func (c *conn) insideChunks() bool {
+	n := len(c.queue)
+	return n > 0 && c.queue[n-1].chunkedBody && c.queue[n-1].reqEnd == 0 && !c.queue[n-1].begun
 }
 
 func (c *conn) findRequest(off uint64) *exchange {
@@ -61,8 +91,8 @@ func (c *conn) findRequest(off uint64) *exchange {
 }
 
 // readHead parses the request of e and says where it ends, if that is certain.
-func (t *Tracker) readHead(e *exchange, head []byte) {
-	v := http1.ParseRequest(head, &t.req)
+func (t *Tracker) readHead(c *conn, e *exchange, head []byte) {
+	v := t.heads.request(head, &t.req)
 	e.malformed, e.partial = v == http1.VerdictInvalid, v == http1.VerdictPartial
 	e.owned = false
 	e.method, e.target, e.host = t.req.Method, t.req.Target, t.req.Host
@@ -73,21 +103,39 @@ func (t *Tracker) readHead(e *exchange, head []byte) {
 	}
 	if e.malformed {
 		e.flags |= events.FlagNoRequest
+		c.reqPos = max(c.reqPos, e.reqOff+1)
 		return
 	}
-	if !t.req.Complete {
-		return
+	e.flags &^= events.FlagNoRequest
+	least := e.reqOff + e.measure(&t.req, head)
+	c.openEnd = e.reqEnd == 0
+	c.reqPos = max(c.reqPos, least)
+}
+
+// measure sets where the request ends and returns the bytes it has at least.
+func (e *exchange) measure(q *http1.Request, head []byte) (least uint64) {
+	least = uint64(len(head))
+	if q.Complete {
+		least = uint64(q.HeadLen)
 	}
-	bodyOff := e.reqOff + uint64(t.req.HeadLen)
-	switch kind, length := http1.RequestBody(&t.req); kind {
-	case http1.BodyNone:
-		e.reqEnd = bodyOff
-	case http1.BodyLength:
-		e.reqEnd = bodyOff + uint64(length)
+	kind, length := http1.RequestBody(q)
+	e.chunkedBody = kind == http1.BodyChunked
+	if kind == http1.BodyLength {
+		least += uint64(length)
+	}
+	if !q.Complete {
+		return least
+	}
+	switch kind {
+	case http1.BodyNone, http1.BodyLength:
+		e.reqEnd = e.reqOff + least
 	case http1.BodyChunked:
 		var chunks http1.Chunked
-		if n, done, _ := chunks.Feed(head[t.req.HeadLen:]); done {
-			e.reqEnd = bodyOff + uint64(n)
+		n, done, _ := chunks.Feed(head[q.HeadLen:])
+		least += uint64(n)
+		if done {
+			e.reqEnd = e.reqOff + least
 		}
 	}
+	return least
 }

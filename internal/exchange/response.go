@@ -7,37 +7,68 @@ import (
 	"probe/pkg/events"
 )
 
+// minResponse is the length of "HTTP/1.1 200\r\n\r\n".
+const minResponse = 16
+
 // beginResponse takes a piece that begins like a response.
 func (t *Tracker) beginResponse(c *conn, r *events.Record) {
+	if r.RespOff < c.respPos {
+		t.stats.InsideBody++
+		return
+	}
 	if len(c.queue) > 0 && c.queue[0].begun {
 		e := c.queue[0]
 		switch {
-		case e.hasEnd && r.RespOff < e.bodyEnd, e.chunksGoOn(r.RespOff):
+		case e.bodyGoesOn(c, r):
 			t.stats.InsideBody++
 			t.continueResponse(c, r)
 			return
-		case e.headDone && e.body != http1.BodyUnknown || e.status >= 200:
-			t.finish(c, t.endBefore(e, r), r.PrevNS, outcomeOf(e.status))
+		case e.headDone, e.status >= 200 && e.captured() != r.RespOff:
+			t.finishBefore(c, e, r)
 		}
 	}
 	t.feed(c, r, r.RespOff, r.RespData)
 }
 
-// chunksGoOn: the chunked body is followed exactly and does not end before off.
-func (e *exchange) chunksGoOn(off uint64) bool {
-	if !e.headDone || e.body != http1.BodyChunked || e.chunkPos > off {
+// bodyGoesOn: what begins like a response is inside the body of e.
+func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
+	switch {
+	case !e.headDone || e.chunkPos > r.RespOff:
 		return false
+	case e.body == http1.BodyUntilClose:
+		// Unless another request waits: then the server has left out the length.
+		return len(c.queue) == 1 && e.flags&(events.FlagNoRequest|uncertain) == 0
+	case e.body != http1.BodyChunked || e.hasEnd:
+		return e.hasEnd && r.RespOff < e.bodyEnd
 	}
 	probe := e.chunks
-	return probe.Skip(int64(off-e.chunkPos)) && e.chunkPos < off
+	if !probe.Skip(int64(r.RespOff - e.chunkPos)) {
+		return false
+	}
+	_, _, err := probe.Feed(r.RespData)
+	return err == nil
 }
 
-// endBefore is the end of e when the next response begins at r.RespOff.
-func (t *Tracker) endBefore(e *exchange, r *events.Record) uint64 {
+// captured is the offset behind the bytes of the head that were captured.
+func (e *exchange) captured() uint64 { return e.msgOff + uint64(len(e.buf)) }
+
+// finishBefore ends e, because the next response begins at r.RespOff.
+func (t *Tracker) finishBefore(c *conn, e *exchange, r *events.Record) {
+	end := r.RespOff
 	if e.hasEnd {
-		return e.bodyEnd
+		end = min(end, e.bodyEnd)
 	}
-	return r.RespOff
+	hidden := r.RespOff-end >= minResponse
+	if hidden {
+		e.flags |= events.FlagTimeUncertain
+	}
+	if !e.headDone {
+		e.flags |= uncertain
+	}
+	t.finish(c, end, r.PrevNS, outcomeOf(e.status))
+	if hidden {
+		t.unseenResponse(c)
+	}
 }
 
 // feed gives data at off to the response at the head of the queue, and goes on
@@ -55,7 +86,7 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 		e := c.queue[0]
 		if !e.begun {
 			e.begun = true
-			e.respOff, e.msgOff, e.buf = off, off, nil
+			e.respOff, e.msgOff, e.msgNS, e.buf = off, off, r.NowNS, nil
 		}
 		e.respEnd, e.lastNS = r.RespEnd, r.NowNS
 		if !e.headDone {
@@ -73,13 +104,17 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 			t.finish(c, end, r.NowNS, events.OutcomeUpgraded)
 			return
 		}
-		t.finish(c, end, r.NowNS, outcomeOf(e.status))
-		if end >= r.RespEnd {
-			return
-		}
 		// More bytes in this piece: the next pipelined response.
-		if end < off || end-off >= uint64(len(data)) {
+		more := end < r.RespEnd
+		hidden := more && (end < off || end-off >= uint64(len(data)))
+		if hidden && len(data) == 0 {
+			e.flags |= events.FlagTimeUncertain
+		}
+		t.finish(c, end, r.NowNS, outcomeOf(e.status))
+		if hidden {
 			t.unseenResponse(c)
+		}
+		if hidden || !more {
 			return
 		}
 		data, off = data[end-off:], end
@@ -97,70 +132,94 @@ func (t *Tracker) addOrphan(c *conn, r *events.Record, data []byte) bool {
 	if e == nil {
 		return false
 	}
+	c.refused = false
 	e.flags |= events.FlagNoRequest
 	e.pid, e.tid = r.PID, r.TID
 	return true
 }
 
-// unseenResponse drops the request whose response head was not captured.
+// unseenResponse drops the request whose response head was not captured. More
+// than one may have been, so the others are not certain any more.
 func (t *Tracker) unseenResponse(c *conn) {
-	if len(c.queue) > 0 {
-		t.stats.Unseen++
-		t.drop(c)
+	if len(c.queue) == 0 {
+		return
+	}
+	t.stats.Unseen++
+	t.drop(c)
+	for _, e := range c.queue {
+		e.flags |= uncertain
 	}
 }
+
+// maxBuffered is more than the kernel captures of one head, in bytes.
+const maxBuffered = 2 * events.MaxHead
 
 // readResponseHead adds data to the head and reads it. False: nothing more to do.
 func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off uint64, data []byte) bool {
-	have := e.msgOff + uint64(len(e.buf))
+	have := e.captured()
+	missed := off > have
 	switch {
-	case off == have && len(e.buf) == 0:
-		e.buf = data
-		e.ownBuf()
-	case off == have:
-		e.buf = append(e.buf, data...)
 	case off < have:
 		return false // told before
-	default: // a record between was lost: this piece is what there is
-		e.msgOff, e.buf = off, data
-		e.ownBuf()
+	case missed && e.status != 0:
+		e.loseHead()
+		return true
+	case missed, len(e.buf) == 0:
+		e.msgOff, e.msgNS, e.buf, e.owned = off, r.NowNS, data, false
+	default:
+		e.buf = append(e.buf, data...)
 	}
-	cut := r.RespEnd > e.msgOff+uint64(len(e.buf))
+	if missed {
+		e.flags |= uncertain
+	}
 	for {
-		v := http1.ParseResponse(e.buf, &t.resp)
+		v := t.heads.response(e.buf, &t.resp)
 		if v == http1.VerdictInvalid {
-			t.stats.NotHTTP++
-			t.drop(c)
+			t.dropResponse(c, missed)
 			return false
 		}
 		interim := t.resp.Status < 200 && t.resp.Status != 101
-		if v == http1.VerdictOK && t.resp.Complete && interim {
+		if !interim && e.status == 0 {
+			e.status, e.minor, e.firstNS = t.resp.Status, t.resp.ProtoMinor, e.msgNS
+		}
+		switch {
+		case t.resp.Complete && !interim:
+			t.readBodyKind(e, r)
+			return true
+		case t.resp.Complete:
 			e.buf = e.buf[t.resp.HeadLen:]
-			e.msgOff += uint64(t.resp.HeadLen)
-			if len(e.buf) > 0 {
-				continue
+			e.msgOff, e.msgNS = e.msgOff+uint64(t.resp.HeadLen), r.NowNS
+			if len(e.buf) == 0 {
+				return false
 			}
+		case r.RespEnd <= e.captured() && len(e.buf) <= maxBuffered:
 			return false
+		case interim: // its end was not captured: a final head must follow
+			e.msgOff, e.buf = r.RespEnd, nil
+			e.flags |= uncertain
+			return false
+		default:
+			e.loseHead()
+			return true
 		}
-		if v == http1.VerdictOK && !interim && e.status == 0 {
-			e.status, e.minor, e.firstNS = t.resp.Status, t.resp.ProtoMinor, r.NowNS
-		}
-		if !t.resp.Complete {
-			if cut { // the rest of the head was not captured
-				e.headDone, e.body, e.buf = true, http1.BodyUnknown, nil
-			}
-			return cut
-		}
-		t.readBodyKind(e, r)
-		return true
 	}
 }
 
-// ownBuf notes that buf is borrowed again.
-func (e *exchange) ownBuf() {
-	if e.owned {
-		e.owned = false
+// loseHead notes that the rest of the head was not captured.
+func (e *exchange) loseHead() {
+	e.headDone, e.body, e.buf = true, http1.BodyUnknown, nil
+	e.flags |= uncertain
+}
+
+// dropResponse drops a request answered by something that is no response, or
+// whose first bytes are missing.
+func (t *Tracker) dropResponse(c *conn, missed bool) {
+	if missed {
+		t.unseenResponse(c)
+		return
 	}
+	t.stats.NotHTTP++
+	t.drop(c)
 }
 
 // readBodyKind decides how the body of the complete head in t.resp ends.
@@ -203,8 +262,15 @@ func (e *exchange) feedChunks(r *events.Record, off uint64, data []byte) {
 		return
 	}
 	pos := off + uint64(len(data))
-	if r.RespEnd > pos {
-		e.chunks.Skip(int64(r.RespEnd - pos))
+	if missed := r.RespEnd - pos; r.RespEnd > pos {
+		if missed <= uint64(len(r.Tail)) { // nothing between data and tail
+			e.chunkPos = pos
+			last := *r
+			last.Tail = nil
+			e.feedChunks(&last, pos, r.Tail[uint64(len(r.Tail))-missed:])
+			return
+		}
+		e.chunks.Skip(int64(missed))
 		pos = r.RespEnd
 		_, _, err = e.chunks.Feed(nil)
 	}
@@ -219,7 +285,9 @@ func (e *exchange) ended(r *events.Record) bool { return e.hasEnd && r.RespEnd >
 // continueResponse takes a later piece, or only how far the response has come.
 func (t *Tracker) continueResponse(c *conn, r *events.Record) {
 	if len(c.queue) == 0 || !c.queue[0].begun {
-		if r.Has&events.HasMore != 0 && len(r.RespData) > 0 && len(c.queue) > 0 {
+		// A head whose first bytes were too few for the kernel to know it; else
+		// the rest of something already told, or of something lost.
+		if r.Has&events.HasMore != 0 && len(c.queue) > 0 && r.RespOff == c.respPos {
 			t.feed(c, r, r.RespOff, r.RespData)
 		}
 		return

@@ -76,6 +76,7 @@ type Tracker struct {
 	// records that came before their turn.
 	pending map[*conn]struct{}
 	held    []*conn
+	late    []*conn
 	last    *conn // of the record before: most records come in runs
 	free    []*exchange
 	stats   Stats
@@ -83,17 +84,18 @@ type Tracker struct {
 	tickNS  uint64
 
 	// Room that is reused for every record.
-	req  http1.Request
-	resp http1.Response
-	out  events.Request
-	now  uint64
+	heads *headCache
+	req   http1.Request
+	resp  http1.Response
+	out   events.Request
+	now   uint64
 }
 
 // New returns a tracker that hands every exchange to emit. The Request is
 // borrowed until emit returns.
 func New(o Options, emit func(*events.Request)) *Tracker {
 	o.setDefaults()
-	return &Tracker{opt: o, emit: emit, conns: map[uint64]*conn{}, pending: map[*conn]struct{}{}}
+	return &Tracker{opt: o, emit: emit, heads: newHeadCache(), conns: map[uint64]*conn{}, pending: map[*conn]struct{}{}}
 }
 
 // Stats returns the books.
@@ -123,7 +125,7 @@ func (t *Tracker) Feed(r *events.Record) {
 			return
 		}
 	}
-	t.apply(c, r)
+	t.take(c, r)
 	if len(c.held) > 0 {
 		t.replay(c)
 	}
@@ -165,7 +167,9 @@ func (t *Tracker) evictConn() {
 func (t *Tracker) forget(c *conn) {
 	delete(t.conns, c.id)
 	delete(t.pending, c)
-	c.held = nil
+	t.stats.LostRecords += uint64(len(c.held) + len(c.late))
+	c.held, c.late = nil, nil
+	c.gone = true
 	if t.last == c {
 		t.last = nil
 	}
@@ -173,16 +177,21 @@ func (t *Tracker) forget(c *conn) {
 
 // apply takes a record in its turn.
 func (t *Tracker) apply(c *conn, r *events.Record) {
-	c.next = r.Seq + 1
+	if c.gone { // by a record before it of the same batch
+		t.stats.LostRecords++
+		return
+	}
+	if int32(r.Seq-c.next) >= 0 {
+		c.next = r.Seq + 1
+	}
 	c.lastNS = r.NowNS
 	t.now = r.NowNS
-	if r.Has&events.HasConn != 0 && c.info == nil {
+	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown) {
 		c.info = r.Conn.Connection(r.ConnID)
 	}
 	c.role = r.Role
-	if r.ReqEnd > c.reqEnd {
-		c.reqEnd = r.ReqEnd
-	}
+	c.reqEnd = max(c.reqEnd, r.ReqEnd)
+	c.reqBegun = max(c.reqBegun, r.ReqOff)
 	if r.Has&events.HasStart != 0 {
 		t.addRequest(c, r)
 	}
@@ -192,6 +201,7 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 		t.continueResponse(c, r)
 	}
 	if r.Has&events.HasClose != 0 {
+		c.reset = r.Has&events.HasReset != 0
 		t.closeConn(c, r.PrevNS, r.RespEnd)
 		return
 	}
@@ -205,6 +215,7 @@ func (t *Tracker) settle(c *conn) {
 			c.isPending = false
 			delete(t.pending, c)
 		}
+		c.unsure = c.refused
 		return
 	}
 	for _, e := range c.queue {

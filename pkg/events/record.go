@@ -30,8 +30,15 @@ const (
 	HasConn
 	// HasFirst: the request arrived as the first bytes of its connection.
 	HasFirst
+	// HasLate: of a response, its request's record follows; of a request, it
+	// is that record.
+	HasLate
+	// HasReset: the connection was reset, not closed.
+	HasReset
+	// HasClean: the bytes before this request ended like a head or a chunked body.
+	HasClean
 
-	hasAll = HasFirst<<1 - 1
+	hasAll = HasClean<<1 - 1
 )
 
 // Record is one decoded record of the kernel side. Offsets are positions in the
@@ -148,6 +155,21 @@ func decodeConn(b []byte, c *RawConn) {
 	copy(c.LocalAddr[:], b[16:32])
 	copy(c.RemoteAddr[:], b[32:48])
 	copy(c.Comm[:], b[48:64])
+	if c.Family == FamilyIPv6 && isV4Mapped(c.LocalAddr) && isV4Mapped(c.RemoteAddr) {
+		c.Family = FamilyIPv4
+		c.LocalAddr, c.RemoteAddr = fromV4Mapped(c.LocalAddr), fromV4Mapped(c.RemoteAddr)
+	}
+}
+
+// isV4Mapped: ::ffff:a.b.c.d, an IPv4 peer of an IPv6 socket (RFC 4291 section
+// 2.5.5.2). One peer should have one name.
+func isV4Mapped(a [16]byte) bool {
+	return [12]byte(a[:12]) == [12]byte{10: 0xff, 11: 0xff}
+}
+
+func fromV4Mapped(a [16]byte) (v4 [16]byte) {
+	copy(v4[:], a[12:])
+	return v4
 }
 
 // Connection makes the shared description of the connection with this id.

@@ -24,6 +24,8 @@ type bpfConn struct {
 	TouchNs    uint64
 	ReqOff     uint64
 	RespLastNs uint64
+	ArrivalNs  uint64
+	LateEnd    uint64
 	MmsgArray  uint64
 	MmsgNext   uint32
 	MmsgLen    uint32
@@ -46,7 +48,11 @@ type bpfConn struct {
 	Answered   uint8
 	Reported   uint8
 	TailLen    uint8
-	Pad        [2]uint8
+	Ahead      uint8
+	Peeked     uint8
+	ReqClean   uint8
+	AfterClean uint8
+	Pad        [6]uint8
 	Tail       [8]uint8
 	Head       [512]uint8
 }
@@ -117,6 +123,9 @@ const (
 	bpfProbeHasPROBE_HAS_CLOSE    bpfProbeHas = 16
 	bpfProbeHasPROBE_HAS_CONN     bpfProbeHas = 32
 	bpfProbeHasPROBE_HAS_FIRST    bpfProbeHas = 64
+	bpfProbeHasPROBE_HAS_LATE     bpfProbeHas = 128
+	bpfProbeHasPROBE_HAS_RESET    bpfProbeHas = 256
+	bpfProbeHasPROBE_HAS_CLEAN    bpfProbeHas = 512
 )
 
 type bpfProbeRecord struct {
@@ -167,6 +176,8 @@ const (
 	bpfMapHttpEmpty       = "http_empty"
 	bpfMapHttpEvents      = "http_events"
 	bpfMapHttpScratch     = "http_scratch"
+	bpfProgHttpArrival    = "http_arrival"
+	bpfProgHttpArrivalT   = "http_arrival_t"
 	bpfProgHttpSockRecv   = "http_sock_recv"
 	bpfProgHttpSockSend   = "http_sock_send"
 	bpfProgHttpSockState  = "http_sock_state"
@@ -224,6 +235,8 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
+	HttpArrival    *ebpf.ProgramSpec `ebpf:"http_arrival"`
+	HttpArrivalT   *ebpf.ProgramSpec `ebpf:"http_arrival_t"`
 	HttpSockRecv   *ebpf.ProgramSpec `ebpf:"http_sock_recv"`
 	HttpSockSend   *ebpf.ProgramSpec `ebpf:"http_sock_send"`
 	HttpSockState  *ebpf.ProgramSpec `ebpf:"http_sock_state"`
@@ -312,6 +325,8 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
+	HttpArrival    *ebpf.Program `ebpf:"http_arrival"`
+	HttpArrivalT   *ebpf.Program `ebpf:"http_arrival_t"`
 	HttpSockRecv   *ebpf.Program `ebpf:"http_sock_recv"`
 	HttpSockSend   *ebpf.Program `ebpf:"http_sock_send"`
 	HttpSockState  *ebpf.Program `ebpf:"http_sock_state"`
@@ -323,6 +338,8 @@ type bpfPrograms struct {
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
+		p.HttpArrival,
+		p.HttpArrivalT,
 		p.HttpSockRecv,
 		p.HttpSockSend,
 		p.HttpSockState,

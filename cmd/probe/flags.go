@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"probe/internal/agent"
+)
+
+// common are the flags of every command that observes.
+type common struct {
+	opt       agent.Options
+	ports     []uint
+	pids      []uint
+	logLevel  string
+	logFormat string
+}
+
+func (c *common) register(f *pflag.FlagSet) {
+	f.StringVar(&c.opt.Role, "role", "server", "which end of connections to report: server, client or both")
+	f.StringVar(&c.opt.Source, "source", "auto", "where to hook: auto, socket (kernel 6.3) or syscall (kernel 5.8)")
+	f.UintSliceVar(&c.ports, "port", nil, "only connections whose server listens on this port (may be repeated, at most 16)")
+	f.UintSliceVar(&c.pids, "pid", nil, "only connections of this process (may be repeated, at most 16)")
+	f.StringSliceVar(&c.opt.Comms, "comm", nil, "only connections of processes with this exact command name (may be repeated, at most 8)")
+	f.StringArrayVar(&c.opt.Routes, "route", nil, "route template like /users/{id} that comes before the heuristics (may be repeated)")
+	f.DurationVar(&c.opt.Duration, "duration", 0, "stop by itself after this time (default: run until told)")
+	f.StringVar(&c.opt.ReadyFile, "ready-file", "", "create this file once everything is attached")
+	f.IntVar(&c.opt.CaptureBytes, "capture-bytes", 512, "bytes kept of each message head, 64 to 512")
+	f.IntVar(&c.opt.RingBytes, "ring-bytes", 4<<20, "size of the ring buffer between kernel and probe, a power of two")
+	f.DurationVar(&c.opt.LogInterval, "log-interval", agent.DefaultLogInterval, "time between two log lines with totals and losses; 0: none")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
+}
+
+// envPrefix begins the variable of each flag: --log-level is PROBE_LOG_LEVEL.
+const envPrefix = "PROBE_"
+
+// fromEnvironment sets the flags that the command line left alone.
+func fromEnvironment(f *pflag.FlagSet) error {
+	var first error
+	f.VisitAll(func(flag *pflag.Flag) {
+		name := envPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		value, set := os.LookupEnv(name)
+		if !set || flag.Changed || first != nil {
+			return
+		}
+		if err := f.Set(flag.Name, value); err != nil {
+			first = fmt.Errorf("%w: environment variable %s: %w", agent.ErrUsage, name, err)
+		}
+	})
+	return first
+}
+
+// options checks and converts what pflag cannot.
+func (c *common) options(cmd *cobra.Command, stdout, stderr io.Writer) (agent.Options, error) {
+	if err := fromEnvironment(cmd.Flags()); err != nil {
+		return c.opt, err
+	}
+	for _, p := range c.ports {
+		if p == 0 || p > 65535 {
+			return c.opt, fmt.Errorf("%w: port %d: want 1 to 65535", agent.ErrUsage, p)
+		}
+		c.opt.Ports = append(c.opt.Ports, uint16(p))
+	}
+	for _, p := range c.pids {
+		if p == 0 || p > 1<<22 {
+			return c.opt, fmt.Errorf("%w: pid %d: want 1 to %d", agent.ErrUsage, p, 1<<22)
+		}
+		c.opt.PIDs = append(c.opt.PIDs, uint32(p))
+	}
+	log, err := newLogger(stderr, c.logLevel, c.logFormat)
+	if err != nil {
+		return c.opt, err
+	}
+	c.opt.Stdout, c.opt.Log = stdout, log
+	return c.opt, c.opt.Validate()
+}
+
+func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("%w: unknown log level %q: want debug, info, warn or error", agent.ErrUsage, level)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, fmt.Errorf("%w: unknown log format %q: want text or json", agent.ErrUsage, format)
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command probe tells why requests on a Linux host are slow, with no change to
+// any program. See README.md.
+//
+// Rules of this user interface: output on stdout, everything else on stderr;
+// an error is one line that begins with "probe:" and says what to do; exit 0
+// fine, 1 failed, 2 bad usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"probe/internal/agent"
+)
+
+// version is set by the build.
+var version = "dev"
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "probe:", oneLine(err))
+	if errors.Is(err, agent.ErrUsage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// oneLine drops the marker that only chooses the exit code and joins the lines
+// of errors that stand together.
+func oneLine(err error) string {
+	text := strings.ReplaceAll(err.Error(), agent.ErrUsage.Error()+": ", "")
+	return strings.Join(strings.Split(text, "\n"), "; ")
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "probe",
+		Short: "See every HTTP request of every process on this host, and why it was slow",
+		Long: `probe sees every HTTP/1 request of every process on this host, with no change
+to any program: it needs Linux 5.8 or later with BTF, and root.
+
+  probe trace    one line per request, live
+  probe run      statsd lines, to stdout or to --statsd udp://HOST:PORT`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usageArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetVersionTemplate("probe {{.Version}}\n")
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w (see probe --help)", agent.ErrUsage, err)
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr))
+	return root
+}
+
+// usageArgs refuses positional arguments: an unknown command is bad usage.
+func usageArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: unknown argument %q (see %s --help)", agent.ErrUsage, args[0], cmd.CommandPath())
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"probe/internal/agent"
+)
+
+func newRun(stdout, stderr io.Writer) *cobra.Command {
+	var c common
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Send requests as statsd lines; without a target, print them",
+		Example: `  probe run
+  probe run --statsd udp://127.0.0.1:8125 --statsd-dialect dogstatsd`,
+		Args: usageArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := c.options(cmd, stdout, stderr)
+			if err != nil {
+				return err
+			}
+			return agent.Run(cmd.Context(), o)
+		},
+	}
+	c.register(cmd.Flags())
+	f := cmd.Flags()
+	f.StringVar(&c.opt.Statsd, "statsd", "", "where to send: udp://HOST:PORT or stdout: (default: STATSD_HOST, else stdout)")
+	f.StringVar(&c.opt.Dialect, "statsd-dialect", "plain", "plain or dogstatsd")
+	f.StringVar(&c.opt.Prefix, "prefix", "", "first part of every metric name (default: STATSD_PREFIX, else probe)")
+	f.DurationVar(&c.opt.Interval, "interval", agent.DefaultInterval, "time between two flushes, at least 100ms")
+	return cmd
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"probe/internal/agent"
+)
+
+func newTrace(stdout, stderr io.Writer) *cobra.Command {
+	var c common
+	cmd := &cobra.Command{
+		Use:   "trace",
+		Short: "Print one line per finished request, live: an access log for any binary",
+		Example: `  probe trace --port 8080
+  probe trace --role both --json`,
+		Args: usageArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := c.options(cmd, stdout, stderr)
+			if err != nil {
+				return err
+			}
+			return agent.Run(cmd.Context(), o)
+		},
+	}
+	c.opt.Trace = true
+	c.register(cmd.Flags())
+	f := cmd.Flags()
+	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")
+	f.BoolVar(&c.opt.Query, "capture-query", false, "keep query strings; they may hold secrets")
+	return cmd
+}

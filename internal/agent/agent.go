@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"probe/internal/accesslog"
+	"probe/internal/clock"
+	"probe/internal/exchange"
+	"probe/internal/route"
+	"probe/internal/workload"
+	"probe/pkg/events"
+	"probe/pkg/export"
+	"probe/pkg/loader"
+	"probe/pkg/stats"
+)
+
+// Agent is the running program. All its parts are used by one goroutine, the
+// pipeline; only the delivery of lines runs beside it.
+type Agent struct {
+	opt     Options
+	log     *slog.Logger
+	clock   *clock.Clock
+	kernel  *loader.Loader
+	tracker *exchange.Tracker
+	names   *workload.Resolver
+	routes  *route.Table
+	stats   *stats.Recorder
+	export  *export.Exporter   // nil when tracing
+	trace   *accesslog.Printer // nil when not
+
+	record    events.Record
+	decodeErr uint64 // records that did not decode
+	counters  []loader.Counter
+	sweeps    sweepTimer
+	deliver   delivery
+	interval  time.Duration // of the next drain
+	nextFlush uint64
+	nextLog   uint64
+	batchNS   uint64
+}
+
+// Run runs the agent until ctx ends, Duration has passed, or the kernel side
+// fails. It flushes what it has before it returns.
+func Run(ctx context.Context, o Options) error {
+	a, err := build(o)
+	if err != nil {
+		return err
+	}
+	if o.Duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.Duration)
+		defer cancel()
+	}
+	return a.run(ctx)
+}
+
+// build makes every part but attaches nothing.
+func build(o Options) (*Agent, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	now, err := clock.New()
+	if err != nil {
+		return nil, err
+	}
+	routes, err := route.New(route.Options{Patterns: o.Routes})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	mono := func() time.Duration { return time.Duration(now.Now()) }
+	a := &Agent{
+		opt: o, log: o.Log, clock: now, routes: routes,
+		names:    workload.New(workload.Options{}),
+		stats:    stats.New(stats.Options{Now: mono, SummaryRole: summaryRole(o.Role)}),
+		interval: maxDrain,
+	}
+	a.tracker = exchange.New(exchange.Options{}, a.take)
+	if o.Trace {
+		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Wall: now.Wall})
+		return a, nil
+	}
+	eo, err := o.exportOptions(mono)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	a.export, err = export.New(eo)
+	return a, err
+}
+
+// summaryRole: an exchange seen at both ends counts once, at the server.
+func summaryRole(role string) events.Role {
+	if role == "client" {
+		return events.RoleClient
+	}
+	return events.RoleServer
+}
+
+func (a *Agent) run(ctx context.Context) (err error) {
+	lo, err := a.opt.loaderOptions()
+	if err != nil {
+		return err
+	}
+	a.kernel, err = loader.Load(lo)
+	if err != nil {
+		if log := loader.VerifierLog(err); log != "" {
+			a.log.Debug("the kernel's verifier said", "log", log)
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, a.kernel.Close()) }()
+	if err := a.announce(); err != nil {
+		return err
+	}
+	if a.opt.ReadyFile != "" {
+		defer os.Remove(a.opt.ReadyFile)
+	}
+	err = a.loop(ctx)
+	return errors.Join(err, a.finish())
+}
+
+func (a *Agent) announce() error {
+	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role)
+	if a.opt.ReadyFile == "" {
+		return nil
+	}
+	if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
+		return fmt.Errorf("write ready file: %w", err)
+	}
+	return nil
+}
+
+// take receives every rebuilt exchange from the tracker.
+func (a *Agent) take(q *events.Request) {
+	port := uint16(0)
+	if q.Role == events.RoleServer {
+		port = q.Conn.Local.Port
+	}
+	q.Service = a.names.Service(q.PID, port, q.Conn.Comm, a.batchNS)
+	if len(q.Target) > 0 {
+		q.Route = a.routes.Template(q.Target)
+	}
+	a.stats.Record(q)
+	if a.trace != nil {
+		a.trace.Print(q)
+	}
+}
+
+// finish stops the hooks, takes what is left, and sends the last interval.
+func (a *Agent) finish() error {
+	err := a.kernel.Detach()
+	now := a.clock.Now()
+	err = errors.Join(err, a.kernel.Sweep(now, false), a.drain())
+	a.tracker.Close(a.clock.Now())
+	if a.trace != nil {
+		err = errors.Join(err, a.trace.Flush())
+	}
+	if a.export != nil {
+		a.deliver.wait()
+		a.collect()
+		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
+		defer cancel()
+		if e := a.export.Export(ctx, a.stats.Flush()); e != nil {
+			a.log.Warn("last interval not delivered", "error", e)
+		}
+		err = errors.Join(err, a.export.Close(ctx))
+	} else {
+		a.collect()
+	}
+	a.logSummary("totals")
+	return err
+}

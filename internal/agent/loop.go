@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"probe/pkg/events"
+	"probe/pkg/loader"
+)
+
+const (
+	// maxDrain is between two drains of the ring: long enough to cost nothing
+	// (waking the reader per record costs the observed server most of its
+	// speed), short enough for a live trace. minDrain is when it fills fast.
+	maxDrain = 20 * time.Millisecond
+	minDrain = time.Millisecond
+	// fillTarget is the part of the ring that one interval may fill.
+	fillTarget = 0.25
+	// lastFlush bounds the delivery of the last interval.
+	lastFlush = 5 * time.Second
+)
+
+// loop is the pipeline: drain, sweep, flush, until ctx ends.
+func (a *Agent) loop(ctx context.Context) error {
+	now := a.clock.Now()
+	a.nextFlush = now + uint64(a.opt.Interval)
+	a.nextLog = now + uint64(a.opt.LogInterval)
+	a.stats.Start()
+	timer := time.NewTimer(a.interval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		if err := a.drain(); err != nil {
+			return err
+		}
+		if err := a.sweep(); err != nil {
+			return err
+		}
+		if a.trace != nil {
+			if err := a.trace.Flush(); err != nil {
+				return err
+			}
+		}
+		if err := a.periodic(ctx); err != nil {
+			return err
+		}
+		timer.Reset(a.interval)
+	}
+}
+
+// drain reads the ring to its end and chooses when to do so again.
+func (a *Agent) drain() error {
+	a.batchNS = a.clock.Now()
+	_, bytes, err := a.kernel.Drain(a.feed)
+	if err != nil {
+		return err
+	}
+	a.tracker.EndBatch()
+	ring := a.opt.RingBytes
+	if ring == 0 {
+		ring = loader.DefaultRingBytes
+	}
+	// What came in this interval will come in the next one.
+	fill := float64(bytes) / (float64(ring) * fillTarget)
+	next := maxDrain
+	if fill > 0 {
+		next = time.Duration(float64(a.interval) / fill)
+	}
+	a.interval = min(max(next, minDrain), maxDrain)
+	return nil
+}
+
+func (a *Agent) feed(raw []byte) {
+	if err := events.Decode(raw, &a.record); err != nil {
+		a.decodeErr++
+		return
+	}
+	a.tracker.Feed(&a.record)
+}
+
+// sweepTimer decides when to look at open connections.
+type sweepTimer struct {
+	next  uint64        // ns
+	cost  time.Duration // of the last sweep
+	drain bool          // records of a sweep are in the ring
+	unix  bool          // ... of one that named every Unix socket
+}
+
+const (
+	sweepBusy = 100 * time.Millisecond // while an exchange is open
+	sweepIdle = time.Second            // otherwise: finds requests that wait
+	// sweepOlder: a request without an answer for this long is told alone.
+	sweepOlder = time.Second
+	// sweepShare bounds the part of one CPU spent sweeping.
+	sweepShare = 100
+)
+
+// sweep runs the kernel's sweep when it is due.
+func (a *Agent) sweep() error {
+	pending, unix := a.tracker.Pending()
+	now := a.batchNS
+	wait := sweepIdle
+	if pending > 0 {
+		wait = sweepBusy
+	}
+	wait = max(wait, a.sweeps.cost*sweepShare)
+	if a.sweeps.next == 0 || a.sweeps.next > now+uint64(wait) {
+		a.sweeps.next = now + uint64(wait)
+	}
+	if now < a.sweeps.next {
+		return nil
+	}
+	a.sweeps.next = now + uint64(wait)
+	return a.sweepNow(now-min(now, uint64(sweepOlder)), unix)
+}
+
+// sweepNow sweeps and takes the records at once, so that a Unix socket that was
+// not named is known to be gone.
+func (a *Agent) sweepNow(olderNS uint64, unix bool) error {
+	begin := a.clock.Now()
+	if unix {
+		a.tracker.BeginSweep(begin)
+	}
+	if err := a.kernel.Sweep(olderNS, unix); err != nil {
+		return err
+	}
+	a.sweeps.cost = time.Duration(a.clock.Now() - begin)
+	if err := a.drain(); err != nil {
+		return err
+	}
+	if unix {
+		a.tracker.EndSweep()
+	}
+	a.tracker.Tick(begin)
+	return nil
+}
+
+// periodic flushes the interval and writes the log line when they are due.
+func (a *Agent) periodic(ctx context.Context) error {
+	now := a.batchNS
+	if a.export != nil && now >= a.nextFlush {
+		for a.nextFlush <= now {
+			a.nextFlush += uint64(a.opt.Interval)
+		}
+		if err := a.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if a.opt.LogInterval > 0 && now >= a.nextLog {
+		for a.nextLog <= now {
+			a.nextLog += uint64(a.opt.LogInterval)
+		}
+		a.clock.Resync()
+		a.collect()
+		a.logSummary("interval")
+	}
+	return nil
+}
+
+// flush hands the interval to the delivery; if that is still busy with the one
+// before, the figures stay in the recorder for the next time.
+func (a *Agent) flush(ctx context.Context) error {
+	if a.deliver.busy() {
+		a.log.Warn("statsd delivery is slower than the interval; intervals are merged")
+		return nil
+	}
+	if err := a.sweepNow(a.batchNS, false); err != nil {
+		return fmt.Errorf("count requests in flight: %w", err)
+	}
+	a.collect()
+	snapshot := a.stats.Flush()
+	a.deliver.start(func() {
+		if err := a.export.Export(ctx, snapshot); err != nil && ctx.Err() == nil {
+			a.log.Warn("statsd delivery failed", "error", err)
+		}
+	})
+	return nil
+}
+
+// delivery runs one export at a time beside the pipeline.
+type delivery struct {
+	done    sync.WaitGroup
+	mu      sync.Mutex
+	running bool
+}
+
+func (d *delivery) busy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.running
+}
+
+func (d *delivery) start(export func()) {
+	d.mu.Lock()
+	d.running = true
+	d.mu.Unlock()
+	d.done.Go(func() {
+		export()
+		d.mu.Lock()
+		d.running = false
+		d.mu.Unlock()
+	})
+}
+
+func (d *delivery) wait() { d.done.Wait() }
+
+// serviceLoad counts the requests in flight of one service.
+type serviceLoad struct {
+	service string
+	role    events.Role
+}
+
+// collect brings every counter of every part into the recorder.
+func (a *Agent) collect() {
+	load := map[serviceLoad]int{}
+	a.tracker.InFlight(func(c *events.Conn, role events.Role, pid uint32, open int) {
+		port := uint16(0)
+		if role == events.RoleServer {
+			port = c.Local.Port
+		}
+		load[serviceLoad{a.names.Service(pid, port, c.Comm, a.batchNS), role}] += open
+	})
+	for s, n := range load {
+		a.stats.SetInFlight(s.service, s.role, n)
+	}
+	for _, c := range a.selfCounters() {
+		a.stats.SetSelf(c.Name, c.Value)
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent builds the pipeline of the program and runs it:
+//
+//	loader → events → exchange → (workload, route) → stats → export
+//
+// or, for a trace, → accesslog. It is the only place that knows every part.
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"probe/pkg/export"
+	"probe/pkg/loader"
+)
+
+// Options are what a user can choose, in the words of the command line.
+type Options struct {
+	// Source is auto, socket or syscall; Role is server, client or both.
+	Source, Role string
+	// Filters; empty means everything.
+	Ports []uint16
+	PIDs  []uint32
+	Comms []string
+	// CaptureBytes of each head and RingBytes of buffer; 0 means the defaults.
+	CaptureBytes, RingBytes int
+	// Duration after which to stop by itself; 0: run until told.
+	Duration time.Duration
+	// ReadyFile is created once everything is attached and removed at the end.
+	ReadyFile string
+	// Routes are templates that come before the heuristics.
+	Routes []string
+
+	// Statsd is the target and Dialect its dialect; Prefix the start of every
+	// name. Interval is between two flushes, LogInterval between log lines.
+	Statsd, Dialect, Prefix string
+	Interval, LogInterval   time.Duration
+
+	// Trace prints requests instead of sending statsd lines; JSON and Query
+	// choose the form.
+	Trace, JSON, Query bool
+
+	// Stdout gets lines of output; Log gets everything else.
+	Stdout io.Writer
+	Log    *slog.Logger
+}
+
+// Defaults of Options.
+const (
+	DefaultInterval    = 10 * time.Second
+	DefaultLogInterval = time.Minute
+	MinInterval        = 100 * time.Millisecond
+)
+
+// ErrUsage marks an option that is out of range; the program exits with 2.
+var ErrUsage = errors.New("bad usage")
+
+// Validate reports the first option that is out of range, wrapping ErrUsage.
+func (o Options) Validate() error {
+	lo, err := o.loaderOptions()
+	if err == nil {
+		err = lo.Validate()
+	}
+	if err == nil && !o.Trace {
+		_, err = o.exportOptions(nil)
+	}
+	if err == nil && o.Interval < MinInterval && !o.Trace {
+		err = fmt.Errorf("interval %v: at least %v", o.Interval, MinInterval)
+	}
+	if err == nil && (o.Duration < 0 || o.LogInterval < 0) {
+		err = errors.New("a duration must not be negative")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return nil
+}
+
+func (o Options) loaderOptions() (loader.Options, error) {
+	lo := loader.Options{
+		Source: loader.Source(o.Source), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
+		CaptureBytes: o.CaptureBytes, RingBytes: o.RingBytes,
+	}
+	switch o.Role {
+	case "server":
+		lo.Server = true
+	case "client":
+		lo.Client = true
+	case "both":
+		lo.Server, lo.Client = true, true
+	default:
+		return lo, fmt.Errorf("unknown role %q: want server, client or both", o.Role)
+	}
+	return lo, nil
+}
+
+// exportOptions: flags win over STATSD_* variables, which win over stdout.
+func (o Options) exportOptions(now func() time.Duration) (export.Options, error) {
+	eo := export.Options{Prefix: o.Prefix, Host: hostname(), Now: now, Stdout: o.Stdout}
+	env, err := export.TargetFromEnv(os.Getenv)
+	if err != nil && o.Statsd == "" {
+		return eo, err
+	}
+	if eo.Prefix == "" {
+		eo.Prefix = env.Prefix
+	}
+	switch {
+	case o.Statsd != "":
+		if eo.Target, err = export.ParseTarget(o.Statsd); err != nil {
+			return eo, err
+		}
+	case env.HasTarget:
+		eo.Target = env.Target
+	}
+	eo.Dialect, err = export.ParseDialect(o.Dialect)
+	return eo, err
+}
+
+// hostname is the first label: a dot would end the segment of a plain name.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}

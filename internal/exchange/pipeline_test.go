@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange_test
+
+import (
+	"strings"
+	"testing"
+
+	"probe/internal/exchange"
+	"probe/pkg/events"
+)
+
+func TestPipelined(t *testing.T) {
+	one, two, three := get("/1"), get("/2"), get("/3")
+	r1, r2, r3 := reply(200, "1"), reply(404, "22"), reply(500, "333")
+	both := []seen{ok(one, r1), ok(two, r2)}
+	all := append(both, ok(three, r3)) //nolint:gocritic // its own array
+	inOne := func(n uint64) func(*exchange.Stats) {
+		return func(s *exchange.Stats) { s.Started, s.Pipelined = s.Started-n, n }
+	}
+	chunked := "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+	runScripts(t, []script{
+		{name: "one read, two writes", steps: []step{in(one + two), out(r1, r2)}, want: both, stats: inOne(1)},
+		{name: "one read, one write", steps: []step{in(one + two), out(r1 + r2)}, want: both, stats: inOne(1)},
+		{name: "two reads, two writes", steps: []step{in(one, two), out(r1, r2)}, want: both},
+		{name: "two reads, one write", steps: []step{in(one, two), out(r1 + r2)}, want: both},
+		{name: "three reads, three writes", steps: []step{in(one, two, three), out(r1, r2, r3)}, want: all},
+		{name: "three in one read, three writes", steps: []step{in(one + two + three), out(r1, r2, r3)}, want: all, stats: inOne(2)},
+		{name: "second answered while the third arrives", steps: []step{in(one, two), out(r1), in(three), out(r2, r3)}, want: all},
+		{name: "read between the halves of the first answer",
+			steps: []step{in(one), out(r1[:len(r1)-1]), in(two), out(r1[len(r1)-1:], r2)}, want: both},
+		{name: "second head in two reads", steps: []step{in(one+two[:9], two[9:]), out(r1, r2)}, want: both, stats: inOne(1)},
+		{name: "second head in two reads, swept between",
+			steps: []step{in(one + two[:9]), sweepOld(), in(two[9:]), out(r1, r2)}, want: both, stats: inOne(1)},
+		{name: "second found after the first was swept half",
+			steps: []step{in(one[:9]), sweepOld(), in(one[9:] + two), out(r1, r2)}, want: both, stats: inOne(1)},
+		{name: "with bodies", steps: []step{in(post("/1", "abc") + post("/2", "")), out(r1 + r2)},
+			want: []seen{ok(post("/1", "abc"), r1), ok(post("/2", ""), r2)}, stats: inOne(1)},
+		{name: "behind a chunked request", steps: []step{in(chunked + two), out(r1, r2)},
+			want: []seen{ok(chunked, r1), ok(two, r2)}, stats: inOne(1)},
+		{name: "blank line between", steps: []step{in(one + "\r\n" + two), out(r1, r2)},
+			want: []seen{ok(one, r1), ok(two, r2).read(2)}, stats: inOne(1)},
+		{name: "answers cut in the middle of the second", steps: []step{in(one + two), out(halves(r1+r2, len(r1)+10)...)},
+			want: both, stats: inOne(1)},
+		{name: "chunked answers in one write", steps: []step{in(one + two), out(chunkedReply + chunkedReply)},
+			want: []seen{ok(one, chunkedReply), ok(two, chunkedReply)}, stats: inOne(1)},
+	})
+}
+
+// read adds bytes to the request.
+func (s seen) read(n int) seen {
+	s.In += n
+	return s
+}
+
+// What lies beyond the capture limit is not seen. It is counted, and the
+// exchanges around it stay right.
+func TestPipelinedBeyondTheCapture(t *testing.T) {
+	one, two, three := get("/1"), get("/2"), get("/3")
+	r1, r2, r3 := reply(200, "1"), reply(200, strings.Repeat("2", 700)), reply(200, "333")
+	long := reply(200, strings.Repeat("1", 600))
+	runScripts(t, []script{
+		{name: "second request not captured", capture: 64, steps: []step{in(post("/1", strings.Repeat("b", 64)) + two), out(r1, r3), end()},
+			want:  []seen{ok(post("/1", strings.Repeat("b", 64)), r1), {Status: 200, Outcome: "ok", Out: len(r3), Flags: noRequest}},
+			stats: func(s *exchange.Stats) { s.Started, s.Orphans = 1, 1 }},
+		{name: "second answer in the write of the first", steps: []step{in(one + two), out(long + r3), in(three), out(r3), end()},
+			want:  []seen{ok(one, long), ok(three, r3)},
+			stats: func(s *exchange.Stats) { s.Started, s.Pipelined, s.Unseen = 2, 1, 1 }},
+		{name: "second answer behind the rest of the first, third seen",
+			steps: []step{in(one + two + three), out(long[:600], long[600:]+r2, r3), end()},
+			want:  []seen{ok(one, long).with(events.FlagTimeUncertain), ok(three, r3).with(uncertain)},
+			stats: func(s *exchange.Stats) { s.Started, s.Pipelined, s.Unseen = 1, 2, 1 }},
+	})
+}

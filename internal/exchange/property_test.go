@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"probe/internal/exchange"
+	"probe/pkg/events"
+)
+
+// message is one message with what its reader must find out.
+type message struct {
+	head, rest string
+}
+
+func (m message) text() string { return m.head + m.rest }
+
+// dialog draws whole conversations. Heads fit the capture limit, and pipelined
+// messages begin where the kernel looks for them; everything else is free.
+type dialog struct {
+	*rapid.T
+	capture int
+	client  bool
+	steps   []step
+	want    []seen
+	openEnd map[int]bool // requests whose end lies behind the capture
+	over    bool
+}
+
+func (d *dialog) number(name string, from, to int) int {
+	return rapid.IntRange(from, to).Draw(d.T, name)
+}
+
+func (d *dialog) one(name string, of ...string) string {
+	return rapid.SampledFrom(of).Draw(d.T, name)
+}
+
+func (d *dialog) chance(name string, percent int) bool { return d.number(name, 1, 100) <= percent }
+
+// body is n bytes that are no chunk sizes and no message, or only messages.
+func (d *dialog) body(n int, lures bool) string {
+	unit := d.one("body", "abc def\n", "x", "Hello world ", "------Boundary\r\n")
+	if lures {
+		unit = d.one("lure", unit, "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "0\r\n\r\n")
+	}
+	return strings.Repeat(unit, n/len(unit)+1)[:n]
+}
+
+func (d *dialog) size() int {
+	return d.number("size", 0, rapid.SampledFrom([]int{8, 100, 1000, 5000}).Draw(d.T, "scale"))
+}
+
+func (d *dialog) chunks(trailer bool) string {
+	var b strings.Builder
+	for range d.number("chunks", 0, 4) {
+		data := d.body(1+d.size(), false)
+		fmt.Fprintf(&b, "%x%s\r\n%s\r\n", len(data), d.one("extension", "", ";a=b"), data)
+	}
+	b.WriteString("0\r\n")
+	if trailer {
+		b.WriteString("X-Sum: 1\r\n")
+	}
+	return b.String() + "\r\n"
+}
+
+func (d *dialog) request(withBody bool) message {
+	method := d.one("method", "GET", "HEAD", "DELETE", "OPTIONS")
+	kind := "none"
+	if withBody && d.chance("has body", 30) {
+		method, kind = d.one("method", "POST", "PUT", "patch"), d.one("kind", "length", "chunked")
+	}
+	target := "/" + strings.Repeat(d.one("path", "a", "b/", "%20"), d.number("repeat", 0, 5))
+	m := message{head: method + " " + target + " HTTP/1.1\r\n"}
+	switch kind {
+	case "length":
+		m.rest = d.body(d.size(), true)
+		m.head += fmt.Sprintf("Content-Length: %d\r\n", len(m.rest))
+	case "chunked":
+		m.rest = d.chunks(false)
+		m.head += "transfer-encoding: chunked\r\n"
+	}
+	m.head = d.pad(m.head, 0)
+	return m
+}
+
+// pad adds a field and the end of the head, within the capture limit.
+func (d *dialog) pad(head string, before int) string {
+	if room := d.capture - before - len(head) - len("X: \r\n\r\n"); room > 0 && d.chance("pad", 40) {
+		head += "X: " + strings.Repeat("p", d.number("room", 0, room)) + "\r\n"
+	}
+	return head + "\r\n"
+}
+
+// response answers m; last is the last one of the connection.
+func (d *dialog) response(m message, last bool) message {
+	var interim string
+	if d.chance("interim", 15) {
+		interim = d.one("which", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n")
+		interim = interim[:min(len(interim), max(0, d.capture-64))]
+		if !strings.HasSuffix(interim, "\r\n\r\n") {
+			interim = ""
+		}
+	}
+	status := d.number("status", 0, 7)
+	head := fmt.Sprintf("HTTP/1.%d %d X\r\n", d.number("minor", 0, 1), []int{200, 201, 301, 404, 500, 503, 204, 304}[status])
+	empty := strings.HasPrefix(m.head, "HEAD ") || status >= 6
+	kinds := []string{"length", "chunked"}
+	if last && !empty {
+		kinds = append(kinds, "until close")
+	}
+	var rest string
+	switch d.one("framing", kinds...) {
+	case "length":
+		rest = d.body(d.size(), true)
+		head += fmt.Sprintf("Content-Length: %d\r\n", len(rest))
+	case "chunked":
+		rest = d.chunks(false)
+		head += "Transfer-Encoding: chunked\r\n"
+	default:
+		rest, d.over = d.body(d.size(), true), true
+	}
+	if empty {
+		rest = ""
+	}
+	return message{interim + d.pad(head, len(interim)), rest}
+}
+
+// split cuts text into calls: the first has at least min bytes, and there are
+// few enough calls in the head for the kernel to follow them all.
+func (d *dialog) split(text string, least int) []string {
+	if len(text) <= least {
+		return []string{text}
+	}
+	var parts []string
+	for range d.number("pieces", 0, 20) {
+		n := d.number("piece", 1, max(1, d.number("longest", 1, len(text))))
+		if len(parts) == 0 {
+			n = max(n, least)
+		}
+		if n >= len(text) {
+			break
+		}
+		parts, text = append(parts, text[:n]), text[n:]
+	}
+	return append(parts, text)
+}
+
+// send and answer move pieces, with sweeps in between.
+func (d *dialog) move(toServer bool, parts []string) {
+	for _, part := range parts {
+		if toServer != d.client {
+			d.steps = append(d.steps, in(part))
+		} else {
+			d.steps = append(d.steps, out(part))
+		}
+		switch d.number("sweep", 0, 9) {
+		case 0:
+			d.steps = append(d.steps, sweep())
+		case 1:
+			d.steps = append(d.steps, sweepOld())
+		}
+	}
+}
+
+func (d *dialog) expect(m, r message, outcome string) {
+	s := ok(m.head, "")
+	s.In = len(m.text())
+	s.Out, s.Outcome = len(r.text()), outcome
+	final := r.head
+	for strings.HasPrefix(final, "HTTP/1.1 10") {
+		final = final[strings.Index(final, "\r\n\r\n")+4:]
+	}
+	if final != "" {
+		fmt.Sscan(final[len("HTTP/1.1 "):], &s.Status)
+	}
+	if outcome == "ok" && s.Status >= 500 {
+		s.Outcome = "error"
+	}
+	d.openEnd[len(d.want)] = len(m.text()) > d.capture && strings.Contains(m.head, "chunked")
+	d.want = append(d.want, s)
+}
+
+// forgive takes the request bytes as right where they are said to be uncertain
+// and their end could not be seen.
+func (d *dialog) forgive(got []seen) []seen {
+	for i := range min(len(got), len(d.want)) {
+		if d.openEnd[i] && got[i].Flags == events.FlagBytesUncertain {
+			got[i].Flags, got[i].In = 0, d.want[i].In
+		}
+	}
+	return got
+}
+
+// sequential is one request and its answer.
+func (d *dialog) sequential(last bool) {
+	m := d.request(true)
+	r := d.response(m, last)
+	d.move(true, d.split(m.text(), 1))
+	switch {
+	case last && d.chance("unanswered", 20):
+		d.over = true
+		d.expect(m, message{}, "unanswered")
+		return
+	case last && !d.over && len(r.rest) > 0 && d.chance("aborted", 30):
+		d.over = true
+		r.rest = r.rest[:d.number("cut", 0, len(r.rest)-1)]
+		d.move(false, d.split(r.text(), 1))
+		d.expect(m, r, "aborted")
+		return
+	}
+	d.move(false, d.split(r.text(), 1))
+	d.expect(m, r, "ok")
+}
+
+// pipelined sends some requests before the first answer.
+func (d *dialog) pipelined() {
+	var requests, answers []message
+	var sent, answered string
+	for range d.number("requests", 2, 4) {
+		m := d.request(false)
+		r := d.response(m, false)
+		requests, answers = append(requests, m), append(answers, r)
+		sent, answered = sent+m.text(), answered+r.text()
+	}
+	if len(sent) <= d.capture && d.chance("one read", 50) {
+		d.move(true, []string{sent})
+	} else {
+		for _, m := range requests {
+			d.move(true, d.split(m.text(), 10))
+		}
+	}
+	if len(answered) <= d.capture && d.chance("one stream", 50) {
+		d.move(false, d.split(answered, 7))
+	} else {
+		for _, r := range answers {
+			d.move(false, d.split(r.text(), 7))
+		}
+	}
+	for i := range requests {
+		d.expect(requests[i], answers[i], "ok")
+	}
+}
+
+// Whatever way valid messages are cut into calls, the exchanges come out.
+func TestAnySplit(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		d := &dialog{T: rt, openEnd: map[int]bool{}}
+		d.capture = d.number("capture", 64, 512)
+		d.client = d.chance("client", 30)
+		bursts := d.number("bursts", 1, 6)
+		for i := 1; i <= bursts && !d.over; i++ {
+			if d.chance("pipelined", 25) {
+				d.pipelined()
+			} else {
+				d.sequential(i == bursts)
+			}
+		}
+		d.steps = append(d.steps, end())
+		s := newSim(d.capture)
+		s.kernel.rx = rapid.Uint64Range(1<<32, 1<<63).Draw(rt, "base")
+		w := watch(rt, exchange.Options{})
+		w.batch(s.play(d.steps...).kernel.records...)
+		if diff := cmp.Diff(d.want, d.forgive(w.seen)); diff != "" {
+			rt.Fatalf("requests (-want +got):\n%s", diff)
+		}
+		if got := w.Stats(); got.Open != 0 || got.LostRecords != 0 {
+			rt.Fatalf("%+v", got)
+		}
+	})
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange_test
+
+import (
+	"bytes"
+	"strings"
+)
+
+// The classifiers of bpf/classify.h.
+
+func isTokenChar(b byte) bool {
+	return b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b == '-' || b == '_'
+}
+
+// looksLikeMethod leans to yes, as the kernel does.
+func looksLikeMethod(h []byte) bool {
+	word := 0
+	for i := range simPeek {
+		if i >= len(h) {
+			return true
+		}
+		b := h[i]
+		switch {
+		case isTokenChar(b):
+			word++
+			continue
+		case word == 0 && (b == '\r' || b == '\n') && i < 4:
+			continue
+		case b != ' ' || word == 0:
+			return false
+		}
+		if i+1 >= len(h) || i+1 >= simPeek {
+			return true
+		}
+		b = h[i+1]
+		return b == '/' || b == '*' || b == '[' || isTokenChar(b) || b >= '0' && b <= '9'
+	}
+	return true
+}
+
+func looksLikeRequest(h []byte) bool {
+	if len(h) >= 8 && (bytes.HasPrefix(h, []byte("GET ")) || bytes.HasPrefix(h, []byte("POST")) || bytes.HasPrefix(h, []byte("HEAD"))) {
+		return true
+	}
+	if len(h) == 0 || bytes.HasPrefix(h, []byte("HTTP")) {
+		return false
+	}
+	return looksLikeMethod(h) || bytes.HasPrefix(h, []byte("\r\n\r\n\x00\r\nQUIT\n"))
+}
+
+// isSurelyRequest is stricter, for a piece that may be of a body.
+func isSurelyRequest(h []byte) bool {
+	for i := range simPeek - 1 {
+		if i+1 >= len(h) {
+			return false
+		}
+		if h[i] >= 'A' && h[i] <= 'Z' {
+			continue
+		}
+		return i >= 3 && h[i] == ' ' && (h[i+1] == '/' || h[i+1] == '*' || h[i+1] == 'h')
+	}
+	return false
+}
+
+func looksLikeResponse(h []byte) bool {
+	const want = "HTTP/1."
+	if len(h) >= len(want) {
+		return string(h[:len(want)]) == want
+	}
+	return len(h) > 0 && strings.HasPrefix(want, string(h))
+}
+
+func endsHead(b []byte) bool { return bytes.HasSuffix(b, []byte("\r\n\r\n")) }
