@@ -26,7 +26,8 @@ static __always_inline void fill_conn(struct probe_conn *to, struct conn *c, str
 		BPF_CORE_READ_INTO(&to->remote_addr, skc, skc_v6_daddr);
 	}
 	if (to->family != AF_UNIX) {
-		to->local_port = BPF_CORE_READ(skc, skc_num);
+		to->local_port =
+			__builtin_bswap16(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 		to->remote_port = __builtin_bswap16(BPF_CORE_READ(skc, skc_dport));
 	}
 	bpf_get_current_comm(to->comm, sizeof(to->comm));

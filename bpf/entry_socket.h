@@ -52,7 +52,9 @@ static __always_inline struct conn *socket_conn(struct sock *sk, struct task_str
 static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 {
 	struct task_struct *task;
-	struct piece p = {};
+	struct tcp_sock *tp;
+	struct scratch *s;
+	struct piece *p;
 	struct conn *c;
 
 	if (sk->sk_type != SOCK_STREAM)
@@ -70,15 +72,20 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 		count(PROBE_DROP_LOST_TASK);
 		return 0;
 	}
-	socket_call(task, sk, &p.call);
+	s = scratch(SCRATCH_IO);
+	if (!s)
+		return 0;
+	p = &s->piece;
+	socket_call(task, sk, &p->call);
 	if (task_is_compat(task, true)) {
 		count(PROBE_DROP_COMPAT);
-		p.call.kind = CALL_FILE;
+		p->call.kind = CALL_FILE;
 	}
-	p.now_ns = bpf_ktime_get_ns();
-	p.len = len;
-	p.dir = dir;
-	on_piece(c, sk, bpf_skc_to_tcp_sock(sk), &p, true);
+	piece_init(p, len, dir);
+	tp = bpf_skc_to_tcp_sock(sk);
+	on_piece(s, c, sk, tp, p, true);
+	if (dir == DIR_SEND && c->closing)
+		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, true);
 	return 0;
 }
 

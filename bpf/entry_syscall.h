@@ -87,31 +87,38 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 {
 	__u64 nr = call_number(regs), inode = 0;
 	struct task_struct *task;
-	struct piece p = {};
+	struct tcp_sock *tp;
+	struct scratch *s;
+	struct piece *p;
+	__u8 dir;
 	struct conn *c;
 	struct sock *sk;
 	__u16 family;
 
-	call_classify(nr, &p.call);
-	if (p.call.kind == CALL_OTHER || p.call.kind == CALL_URING || ret < 0 ||
-	    (!ret && p.call.kind != CALL_ACCEPT))
+	s = scratch(SCRATCH_IO);
+	if (!s)
+		return 0;
+	p = &s->piece;
+	call_classify(nr, &p->call);
+	if (p->call.kind == CALL_OTHER || p->call.kind == CALL_URING || ret < 0 ||
+	    (!ret && p->call.kind != CALL_ACCEPT))
 		return 0;
 	task = (struct task_struct *)bpf_get_current_task();
-	call_args(regs, &p.call);
+	call_args(regs, &p->call);
 	if (task_is_compat(task, false))
 		return 0;
-	p.dir = p.call.send ? DIR_SEND : DIR_RECV;
-	if (p.call.kind == CALL_ACCEPT)
-		p.call.fd = ret;
+	dir = p->call.send ? DIR_SEND : DIR_RECV;
+	if (p->call.kind == CALL_ACCEPT)
+		p->call.fd = ret;
 	if (nr == NR_splice)
-		p.call.fd = p.call.arg2;
-	sk = socket_of(task, p.call.fd, &inode);
+		p->call.fd = p->call.arg2;
+	sk = socket_of(task, p->call.fd, &inode);
 	if (!sk && nr == NR_splice) {
-		call_args(regs, &p.call);
-		p.dir = DIR_RECV;
-		sk = socket_of(task, p.call.fd, &inode);
+		call_args(regs, &p->call);
+		dir = DIR_RECV;
+		sk = socket_of(task, p->call.fd, &inode);
 	}
-	if (!sk || call_peeks(&p.call, nr))
+	if (!sk || call_peeks(&p->call, nr))
 		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
@@ -119,14 +126,17 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 	c = table_conn(sk, inode, family, BPF_CORE_READ(sk, sk_protocol));
 	if (!c || c->phase == PHASE_OVER)
 		return 0;
-	p.now_ns = bpf_ktime_get_ns();
-	if (p.call.kind == CALL_ACCEPT) {
-		c->touch_ns = p.now_ns;
+	piece_init(p, 0, dir);
+	if (p->call.kind == CALL_ACCEPT) {
+		c->touch_ns = p->now_ns;
 		return 0;
 	}
-	p.len = p.call.kind == CALL_MMSG ? mmsg_bytes(&p.call, ret) : (__u32)ret;
-	if (p.len)
-		on_piece(c, sk, c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL, &p, false);
+	p->len = p->call.kind == CALL_MMSG ? mmsg_bytes(&p->call, ret) : (__u32)ret;
+	tp = c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL;
+	if (p->len)
+		on_piece(s, c, sk, tp, p, false);
+	if (c->closing && dir == DIR_SEND)
+		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, false);
 	return 0;
 }
 

@@ -369,19 +369,16 @@ static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_
 }
 
 /* The body of every entry: p->len bytes moved through sk in p->dir. */
-static __always_inline void on_piece(struct conn *c, struct sock *sk, struct tcp_sock *tp,
-				     struct piece *p, const bool trusted)
+static __always_inline void on_piece(struct scratch *s, struct conn *c, struct sock *sk,
+				     struct tcp_sock *tp, struct piece *p, const bool trusted)
 {
 	bool unknown = c->phase == PHASE_UNKNOWN;
 	bool to_server = (p->dir == DIR_RECV) == (c->role == PROBE_ROLE_SERVER);
 	/* A new request goes where it is kept; everything else to the scratch. */
 	bool in_place = to_server && c->phase == PHASE_RESPONSE;
 	bool request = false, response = false;
-	struct scratch *s = scratch(0);
 	__u64 n = 0, want = cfg.capture_bytes;
 
-	if (!s)
-		return;
 	advance(c, sk, tp, p, trusted);
 	if (unknown) {
 		if (c->last_dir == p->dir && c->tries > 4)
@@ -430,6 +427,7 @@ static __always_inline void on_piece(struct conn *c, struct sock *sk, struct tcp
 	}
 }
 
+#include "ends.h"
 #include "entry_socket.h"
 #include "entry_syscall.h"
 #include "sweep.h"

@@ -78,6 +78,10 @@ struct sock {
 	__u8 sk_shutdown;
 };
 
+struct inet_sock {
+	__u16 inet_sport; /* network order; outlives skc_num */
+};
+
 struct inet_connection_sock {
 	const void *icsk_ulp_ops;
 };

@@ -12,6 +12,13 @@ enum conn_phase {
 	PHASE_OVER,        /* not for us, not HTTP, or no longer HTTP */
 };
 
+/* The end was seen inside a send that has not returned: it will tell. */
+enum closing {
+	CLOSING_NOT = 0,
+	CLOSING_END,
+	CLOSING_RESET,
+};
+
 enum conn_family {
 	CONN_TCP = 0, /* offsets are the kernel's sequence numbers */
 	CONN_COUNTED, /* MPTCP, Unix: offsets are sums of what the calls moved */
@@ -60,7 +67,8 @@ struct conn {
 	__u8 peeked;      /* arrival_ns is from a look at the same data */
 	__u8 req_clean;   /* the last request bytes ended in CRLF CRLF */
 	__u8 after_clean; /* ... and did so before the kept request */
-	__u8 pad[6];
+	__u8 closing;     /* enum closing */
+	__u8 pad[5];
 	__u8 tail[8];
 	__u8 head[PROBE_HEAD_MAX];
 };
@@ -98,17 +106,49 @@ struct {
 	__type(value, struct probe_counters);
 } http_counters SEC(".maps");
 
-/* Room to build one record; the last part is for bytes gathered from iovecs. */
+/* One move of bytes through a socket. */
+struct piece {
+	__u64 now_ns;
+	__u64 off;    /* stream offset of its first byte */
+	__u64 base;   /* flat: the buffer; else the iovec array */
+	__u32 iovecs; /* 0: flat */
+	__u32 len;    /* bytes moved */
+	__u8 dir;     /* enum direction */
+	__u8 located; /* base and iovecs are valid */
+	__u8 clean;   /* request bytes that end in CRLF CRLF */
+	__u8 pad[5];
+	struct call call;
+};
+
+enum direction {
+	DIR_RECV = 0,
+	DIR_SEND = 1,
+};
+
+/*
+ * Room to build one record, to gather bytes from iovecs, and for the piece at
+ * hand. The piece is here and not on the stack so that the verifier forgets
+ * its values: it then visits a tenth of the states.
+ */
 struct scratch {
 	struct probe_record rec;
 	__u8 data[2 * PROBE_HEAD_MAX + sizeof(struct probe_conn)];
 	__u8 gather[2 * PROBE_HEAD_MAX];
+	struct piece piece;
 };
 
-/* One slot each for I/O, sweeps and closes: they may interrupt one another. */
+/* One slot for each kind of program: they may interrupt one another. */
+enum scratch_slot {
+	SCRATCH_IO = 0,
+	SCRATCH_SWEEP,
+	SCRATCH_STATE,
+	SCRATCH_DESTROY,
+	SCRATCH_SLOTS,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, SCRATCH_SLOTS);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } http_scratch SEC(".maps");

@@ -13,27 +13,18 @@
 
 #define CRLF_CRLF 0x0a0d0a0d
 
-/* One move of bytes through a socket. */
-struct piece {
-	__u64 now_ns;
-	__u64 off;    /* stream offset of its first byte */
-	__u64 base;   /* flat: the buffer; else the iovec array */
-	__u32 iovecs; /* 0: flat */
-	__u32 len;    /* bytes moved */
-	__u8 dir;     /* enum direction */
-	__u8 located; /* base and iovecs are valid */
-	__u8 clean;   /* request bytes that end in CRLF CRLF */
-	__u8 pad[5];
-	struct call call;
-};
-
-enum direction {
-	DIR_RECV = 0,
-	DIR_SEND = 1,
-};
-
 /* Keeps the compiler from moving a bound check past the helper it protects. */
 #define bound(n) asm volatile("" : "+r"(n))
+
+static __always_inline void piece_init(struct piece *p, __u32 len, __u8 dir)
+{
+	p->now_ns = bpf_ktime_get_ns();
+	p->len = len;
+	p->dir = dir;
+	p->located = 0;
+	p->clean = 0;
+	p->iovecs = 0;
+}
 
 /*
  * sendmmsg and recvmmsg fire once per message with the registers of the whole
@@ -107,7 +98,7 @@ __noinline __u64 gather_iovecs(__u64 base, __u64 iovecs, __u64 from, __u64 want)
 {
 	struct user_iovec v = {};
 	__u64 pos = 0, got = 0;
-	struct scratch *s = scratch(0);
+	struct scratch *s = scratch(SCRATCH_IO);
 
 	if (!s)
 		return 0;

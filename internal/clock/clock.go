@@ -85,3 +85,15 @@ func (c *Clock) Resync() time.Duration {
 	}
 	return time.Duration(offsetNS - c.offsetNS.Swap(offsetNS))
 }
+
+// Sleep blocks the calling thread for about d, in one system call. Unlike
+// time.Sleep it wakes no other thread of the program: that costs 55 to 100 µs
+// each time, which counts where a loop sleeps hundreds of times a second. A
+// signal may end it early.
+func (c *Clock) Sleep(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	ts := unix.NsecToTimespec(int64(d))
+	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
+}

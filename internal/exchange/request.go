@@ -30,9 +30,8 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 			e.flags |= events.FlagTimeUncertain
 		}
 		t.stats.Started++
-	case c.openEnd && !t.surelyRequest(head), r.Has&events.HasClean == 0 && c.insideChunks():
+	case c.openEnd && !t.surelyRequest(c, off, head), r.Has&events.HasClean == 0 && c.insideChunks():
 		t.stats.InsideBody++
-		c.reqFalse = max(c.reqFalse, off)
 		return
 	default:
 		e = t.startRequest(c, r, off, head)
@@ -70,8 +69,12 @@ func (t *Tracker) beginsRequest(head []byte) bool {
 
 // surelyRequest is for bytes that may as well be of a body: the kernel calls
 // every word a method.
-func (t *Tracker) surelyRequest(head []byte) bool {
-	return http1.ParseRequest(head, &t.req) == http1.VerdictOK || len(t.req.Target) > 0
+func (t *Tracker) surelyRequest(c *conn, off uint64, head []byte) bool {
+	v := http1.ParseRequest(head, &t.req)
+	if v == http1.VerdictInvalid {
+		c.reqFalse = max(c.reqFalse, off) // else it may become a request
+	}
+	return v == http1.VerdictOK || len(t.req.Target) > 0
 }
 
 // insideChunks: the last request waits and its chunked body was not seen to end.

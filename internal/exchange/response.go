@@ -247,7 +247,10 @@ func (e *exchange) feedChunks(r *events.Record, off uint64, data []byte) {
 	if e.hasEnd {
 		return
 	}
-	if off < e.chunkPos {
+	switch {
+	case len(data) == 0: // all up to r.RespEnd was only counted
+		off = e.chunkPos
+	case off < e.chunkPos:
 		if e.chunkPos-off >= uint64(len(data)) {
 			data = nil
 		} else {
@@ -263,11 +266,9 @@ func (e *exchange) feedChunks(r *events.Record, off uint64, data []byte) {
 	}
 	pos := off + uint64(len(data))
 	if missed := r.RespEnd - pos; r.RespEnd > pos {
-		if missed <= uint64(len(r.Tail)) { // nothing between data and tail
+		if err == nil && missed <= uint64(len(r.Tail)) { // nothing between data and tail
 			e.chunkPos = pos
-			last := *r
-			last.Tail = nil
-			e.feedChunks(&last, pos, r.Tail[uint64(len(r.Tail))-missed:])
+			e.feedChunks(r, pos, r.Tail[uint64(len(r.Tail))-missed:])
 			return
 		}
 		e.chunks.Skip(int64(missed))

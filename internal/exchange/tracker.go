@@ -138,9 +138,10 @@ func (t *Tracker) connOf(r *events.Record) *conn {
 	if len(t.conns) >= t.opt.MaxConns {
 		t.evictConn()
 	}
-	c := &conn{id: r.ConnID, next: r.Seq}
-	if r.Seq > 0 && r.Seq <= maxHeld {
-		c.next = 0 // perhaps overtaken by a later record of the same connection
+	c := &conn{id: r.ConnID}
+	if r.Seq > maxHeld { // else perhaps only overtaken by this one
+		t.gap(c, r)
+		c.next = r.Seq
 	}
 	t.conns[c.id] = c
 	return c

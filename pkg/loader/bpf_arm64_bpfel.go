@@ -52,7 +52,8 @@ type bpfConn struct {
 	Peeked     uint8
 	ReqClean   uint8
 	AfterClean uint8
-	Pad        [6]uint8
+	Closing    uint8
+	Pad        [5]uint8
 	Tail       [8]uint8
 	Head       [512]uint8
 }
@@ -164,6 +165,28 @@ type bpfScratch struct {
 	Rec    bpfProbeRecord
 	Data   [1088]uint8
 	Gather [1024]uint8
+	Piece  struct {
+		_       structs.HostLayout
+		NowNs   uint64
+		Off     uint64
+		Base    uint64
+		Iovecs  uint32
+		Len     uint32
+		Dir     uint8
+		Located uint8
+		Clean   uint8
+		Pad     [5]uint8
+		Call    struct {
+			_    structs.HostLayout
+			Fd   uint64
+			Arg1 uint64
+			Arg2 uint64
+			Arg3 uint64
+			Kind uint8
+			Send uint8
+			Pad  [6]uint8
+		}
+	}
 }
 
 // Names of all BPF objects in the ELF.
@@ -178,11 +201,13 @@ const (
 	bpfMapHttpScratch     = "http_scratch"
 	bpfProgHttpArrival    = "http_arrival"
 	bpfProgHttpArrivalT   = "http_arrival_t"
+	bpfProgHttpSockGone   = "http_sock_gone"
 	bpfProgHttpSockRecv   = "http_sock_recv"
 	bpfProgHttpSockSend   = "http_sock_send"
 	bpfProgHttpSockState  = "http_sock_state"
 	bpfProgHttpSockSweep  = "http_sock_sweep"
 	bpfProgHttpSysExit    = "http_sys_exit"
+	bpfProgHttpTableGone  = "http_table_gone"
 	bpfProgHttpTableState = "http_table_state"
 	bpfProgHttpTableSweep = "http_table_sweep"
 	bpfVarCfg             = "cfg"
@@ -237,11 +262,13 @@ type bpfSpecs struct {
 type bpfProgramSpecs struct {
 	HttpArrival    *ebpf.ProgramSpec `ebpf:"http_arrival"`
 	HttpArrivalT   *ebpf.ProgramSpec `ebpf:"http_arrival_t"`
+	HttpSockGone   *ebpf.ProgramSpec `ebpf:"http_sock_gone"`
 	HttpSockRecv   *ebpf.ProgramSpec `ebpf:"http_sock_recv"`
 	HttpSockSend   *ebpf.ProgramSpec `ebpf:"http_sock_send"`
 	HttpSockState  *ebpf.ProgramSpec `ebpf:"http_sock_state"`
 	HttpSockSweep  *ebpf.ProgramSpec `ebpf:"http_sock_sweep"`
 	HttpSysExit    *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
+	HttpTableGone  *ebpf.ProgramSpec `ebpf:"http_table_gone"`
 	HttpTableState *ebpf.ProgramSpec `ebpf:"http_table_state"`
 	HttpTableSweep *ebpf.ProgramSpec `ebpf:"http_table_sweep"`
 }
@@ -327,11 +354,13 @@ type bpfVariables struct {
 type bpfPrograms struct {
 	HttpArrival    *ebpf.Program `ebpf:"http_arrival"`
 	HttpArrivalT   *ebpf.Program `ebpf:"http_arrival_t"`
+	HttpSockGone   *ebpf.Program `ebpf:"http_sock_gone"`
 	HttpSockRecv   *ebpf.Program `ebpf:"http_sock_recv"`
 	HttpSockSend   *ebpf.Program `ebpf:"http_sock_send"`
 	HttpSockState  *ebpf.Program `ebpf:"http_sock_state"`
 	HttpSockSweep  *ebpf.Program `ebpf:"http_sock_sweep"`
 	HttpSysExit    *ebpf.Program `ebpf:"http_sys_exit"`
+	HttpTableGone  *ebpf.Program `ebpf:"http_table_gone"`
 	HttpTableState *ebpf.Program `ebpf:"http_table_state"`
 	HttpTableSweep *ebpf.Program `ebpf:"http_table_sweep"`
 }
@@ -340,11 +369,13 @@ func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.HttpArrival,
 		p.HttpArrivalT,
+		p.HttpSockGone,
 		p.HttpSockRecv,
 		p.HttpSockSend,
 		p.HttpSockState,
 		p.HttpSockSweep,
 		p.HttpSysExit,
+		p.HttpTableGone,
 		p.HttpTableState,
 		p.HttpTableSweep,
 	)

@@ -34,8 +34,8 @@ type Loader struct {
 
 // programs of each source; the last one is the sweep, which is run, not attached.
 var programsOf = map[Source][]string{
-	SourceSocket:  {"http_sock_send", "http_sock_recv", "http_arrival", "http_sock_state", "http_sock_sweep"},
-	SourceSyscall: {"http_sys_exit", "http_arrival_t", "http_table_state", "http_table_sweep"},
+	SourceSocket:  {"http_sock_send", "http_sock_recv", "http_arrival", "http_sock_state", "http_sock_gone", "http_sock_sweep"},
+	SourceSyscall: {"http_sys_exit", "http_arrival_t", "http_table_state", "http_table_gone", "http_table_sweep"},
 }
 
 // Load checks the kernel, loads the programs of the chosen source and attaches

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * How connections end.
+ */
+#ifndef PROBE_ENDS_H
+#define PROBE_ENDS_H
+
+/* Is this change of state the end of what the process will say or hear? */
+static __always_inline bool ends_exchange(struct conn *c, struct sock *sk, int state)
+{
+	if (state == TCP_CLOSE)
+		return true;
+	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK)
+		return false;
+	/* A client may shut its sending side and wait for the answer. */
+	return c->role == PROBE_ROLE_SERVER ||
+	       (BPF_CORE_READ(sk, sk_shutdown) & SHUTDOWN_MASK) == SHUTDOWN_MASK;
+}
+
+/* To closed without a farewell of ours. */
+static __always_inline bool was_reset(int oldstate, int newstate)
+{
+	return newstate == TCP_CLOSE && (oldstate == TCP_ESTABLISHED || oldstate == TCP_CLOSE_WAIT);
+}
+
+static __always_inline void conn_closed(struct scratch *s, struct conn *c, struct sock *sk,
+					struct tcp_sock *tp, bool reset, const bool trusted)
+{
+	__u32 has = PROBE_HAS_CLOSE;
+
+	if (!s || (!c->announced && c->phase != PHASE_REQUEST))
+		return;
+	if (reset)
+		has |= PROBE_HAS_RESET;
+	if (c->family == CONN_TCP && tp) {
+		/* What no call has told yet: a splice, or a write cut short by a reset. */
+		if (c->rx_off)
+			c->rx_off += (__u32)(rx_seq(sk, tp, trusted) - (__u32)c->rx_off);
+		if (c->tx_off && sending_now(c, tp, trusted)) {
+			c->tx_off += (__u32)(READ(trusted, tp, write_seq) - (__u32)c->tx_off);
+			if (c->role == PROBE_ROLE_SERVER)
+				c->resp_last_ns = bpf_ktime_get_ns();
+		}
+	}
+	if (c->phase == PHASE_REQUEST)
+		has |= PROBE_HAS_START;
+	s->rec.resp_len = 0;
+	s->rec.now_ns = bpf_ktime_get_ns();
+	s->rec.resp_off = s->rec.resp_end = c->role == PROBE_ROLE_SERVER ? c->tx_off : c->rx_off;
+	emit(s, c, sk, has);
+	c->announced = 0;
+	c->closing = CLOSING_NOT;
+	c->phase = PHASE_OVER;
+}
+
+/*
+ * A peer that is gone answers a response with a reset before the send of that
+ * response returns. The send is told afterwards; until then the end waits.
+ */
+static __always_inline bool end_waits(struct conn *c, struct tcp_sock *tp, bool reset,
+				      const bool trusted)
+{
+	if (c->role != PROBE_ROLE_SERVER || c->phase != PHASE_REQUEST || !c->tx_off ||
+	    !sending_now(c, tp, trusted))
+		return false;
+	c->closing = reset ? CLOSING_RESET : CLOSING_END;
+	return true;
+}
+
+#endif
