@@ -99,7 +99,7 @@ enum probe_count {
 	PROBE_DROP_TLS,             /* connections that begin with a TLS record */
 	PROBE_DROP_HTTP2,           /* connections with the HTTP/2 preface */
 	PROBE_DROP_IO_URING,        /* pieces whose buffer io_uring holds */
-	PROBE_DROP_COMPAT,          /* pieces of 32-bit tasks */
+	PROBE_DROP_COMPAT,          /* pieces of 32-bit tasks; socket entry only */
 	PROBE_DROP_NO_BUFFER,       /* first pieces moved by splice or sendfile */
 	PROBE_DROP_UNREADABLE,      /* user memory that could not be read */
 	PROBE_DROP_IOVECS,          /* heads spread over more iovecs than followed */

@@ -18,6 +18,7 @@ enum call_kind {
 	CALL_FILE,      /* sendfile, splice: the bytes never were in user memory */
 	CALL_URING,     /* io_uring_enter: the buffer is in the ring */
 	CALL_ACCEPT,
+	CALL_COMPAT, /* a 32-bit task: other structures */
 };
 
 struct call {

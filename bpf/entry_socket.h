@@ -79,7 +79,7 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 	socket_call(task, sk, &p->call);
 	if (task_is_compat(task, true)) {
 		count(PROBE_DROP_COMPAT);
-		p->call.kind = CALL_FILE;
+		p->call.kind = CALL_COMPAT;
 	}
 	piece_init(p, len, dir);
 	tp = bpf_skc_to_tcp_sock(sk);

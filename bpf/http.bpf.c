@@ -59,7 +59,7 @@ static __always_inline bool task_wanted(__u32 tgid)
 
 		bpf_get_current_comm(comm, sizeof(comm));
 		for (int i = 0; i < PROBE_MAX_COMMS; i++) {
-			const __u64 *want = (const __u64 *)cfg.comms[i];
+			const volatile __u64 *want = (const volatile __u64 *)cfg.comms[i];
 
 			hit |= i < cfg.comms_len && want[0] == comm[0] && want[1] == comm[1];
 		}
@@ -153,6 +153,17 @@ static __always_inline void start_request(struct conn *c, struct tcp_sock *tp, s
 	}
 }
 
+/* Next byte to read, without the FIN, which takes a number once it was read. */
+static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	__u32 seq = READ(trusted, tp, copied_seq);
+
+	if ((READ(trusted, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE)) &&
+	    seq == READ(trusted, tp, rcv_nxt))
+		seq--;
+	return seq;
+}
+
 /*
  * Bytes went out whose call has not returned yet: on another CPU the peer, and
  * a second thread of this process, can be faster than that return.
@@ -243,6 +254,9 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 	__u32 has = PROBE_HAS_STATUS;
 
 	c->late_end = 0;
+	/* What was spliced out of the socket counts too. */
+	if (p->dir == DIR_SEND && c->family == CONN_TCP && tp && c->rx_off)
+		c->rx_off += (__u32)(rx_seq(sk, tp, trusted) - (__u32)c->rx_off);
 	if (c->phase == PHASE_REQUEST && !ahead) {
 		has |= PROBE_HAS_START;
 		if (*(__u32 *)c->head == WORD('C', 'O', 'N', 'N'))
@@ -277,6 +291,8 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 		begin_response(s, c, sk, tp, p, n, trusted);
 		return;
 	}
+	if (c->phase == PHASE_REQUEST && p->call.kind == CALL_FILE)
+		count(PROBE_DROP_NO_BUFFER); /* perhaps the head of the answer */
 	if (c->phase == PHASE_REQUEST && !c->answered && n) {
 		/* Not HTTP. If userspace knows the request it must hear of the end. */
 		give_up(c, PROBE_DROP_NOT_ANSWER);
@@ -337,17 +353,6 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 	}
 }
 
-/* Next byte to read, without the FIN, which takes a number once it was read. */
-static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const bool trusted)
-{
-	__u32 seq = READ(trusted, tp, copied_seq);
-
-	if ((READ(trusted, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE)) &&
-	    seq == READ(trusted, tp, rcv_nxt))
-		seq--;
-	return seq;
-}
-
 /* Moves the stream offset of the piece's direction over it. */
 static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_sock *tp,
 				    struct piece *p, const bool trusted)
@@ -391,7 +396,7 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 	} else if (!to_server && c->phase == PHASE_RESPONSE && c->resp_kept >= cfg.capture_bytes) {
 		want = PEEK_LEN;
 	}
-	if (p->call.kind != CALL_FILE && piece_locate(c, p)) {
+	if (has_bytes(p) && piece_locate(c, p)) {
 		if (p->iovecs) {
 			n = read_iovecs(s, p, want);
 			if (in_place)

@@ -49,6 +49,12 @@ static __always_inline __u64 mmsg_entry(struct conn *c, struct piece *p)
 	return p->call.arg1 + (__u64)i * sizeof(prev);
 }
 
+/* False where user memory cannot hold them, which is no reason to complain. */
+static __always_inline bool has_bytes(struct piece *p)
+{
+	return p->call.kind != CALL_FILE && p->call.kind != CALL_COMPAT;
+}
+
 /* Finds where the bytes lie; false (and counted) where user memory has none. */
 static __always_inline bool piece_locate(struct conn *c, struct piece *p)
 {
@@ -209,7 +215,7 @@ static __always_inline void tail_slide(struct conn *c, struct scratch *s, struct
 	__u64 n = p->len < 8 ? p->len : 8;
 	__u64 got;
 
-	if (p->call.kind == CALL_FILE || !piece_locate(c, p)) {
+	if (!has_bytes(p) || !piece_locate(c, p)) {
 		c->tail_len = 0;
 		return;
 	}
