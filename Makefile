@@ -86,11 +86,11 @@ lint: vet ## Check format, licences and structure (and golangci-lint where insta
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; fi
 
 .PHONY: bench
-bench: ## Measure the cost of the attached probes (ARGS=...)
+bench: build ## Measure the cost of the attached probes (ARGS=...)
 	$(GO) run $(EXEC) ./scripts/bench $(ARGS)
 
 .PHONY: conformance
-conformance: ## Compare what probe sees with what servers and clients log (ARGS=...)
+conformance: build ## Compare what probe sees with what servers and clients log (ARGS=...)
 	$(GO) run $(EXEC) ./scripts/conformance $(ARGS)
 
 .PHONY: fuzz

@@ -8,6 +8,7 @@
 #define PROBE_CLASSIFY_H
 
 #define PEEK_LEN 16
+#define SURE_LEN 8 /* shorter pieces do not tell a request from a body */
 
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 

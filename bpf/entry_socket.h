@@ -126,8 +126,9 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)) {
 		struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 
-		if (c && (flags & MSG_PEEK))
-			c->peeked = 1; /* what is read next arrived by now */
+		/* What is read next arrived by now. */
+		if (c && (flags & MSG_PEEK) && !c->peeked_ns)
+			c->peeked_ns = arrival_of(sk, bpf_skc_to_tcp_sock(sk), true);
 		return 0;
 	}
 	return socket_io(sk, ret, DIR_RECV);
@@ -136,21 +137,16 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 /*
  * Tracepoint tcp_rcv_space_adjust(sk), kernel 4.15: inside recvmsg, after the
  * copy. tcp_mstamp is still the time of the last segment here; the answer to
- * it, an acknowledgement, moves it on before sock_recv_length fires.
+ * it, an acknowledgement, moves it on before sock_recv_length fires. Fires for
+ * every TCP read of the host, so it only fills a slot (5 ns).
  */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(http_arrival, struct sock *sk)
 {
-	struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
-	struct tcp_sock *tp;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (c && (c->phase == PHASE_OVER || c->role == PROBE_ROLE_CLIENT || c->peeked))
-		return 0;
-	if (!c)
-		c = socket_conn(sk, bpf_get_current_task_btf());
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (c && tp)
-		c->arrival_ns = tp->tcp_mstamp * 1000;
+	if (tp)
+		arrival_note(sk, tp, true);
 	return 0;
 }
 

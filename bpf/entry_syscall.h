@@ -140,20 +140,4 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 	return 0;
 }
 
-/* The arrival of what is being read; see http_arrival. */
-SEC("tp_btf/tcp_rcv_space_adjust")
-int BPF_PROG(http_arrival_t, struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-	struct conn *c = bpf_map_lookup_elem(&http_conn_table, &key);
-	struct tcp_sock *tp;
-
-	if (!c || c->phase == PHASE_OVER || c->role == PROBE_ROLE_CLIENT)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp)
-		c->arrival_ns = tp->tcp_mstamp * 1000;
-	return 0;
-}
-
 #endif

@@ -123,9 +123,39 @@ static __always_inline void keep_head(struct scratch *s, struct conn *c, __u64 n
 		bpf_probe_read_kernel(c->head, n, s->data);
 }
 
+static __always_inline struct arrival *arrival_slot(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&http_arrivals, &zero);
+}
+
+/* Inside a read: remembers when its data arrived. */
+static __always_inline void arrival_note(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	struct arrival *a = arrival_slot();
+
+	if (!a)
+		return;
+	a->sock = (__u64)sk;
+	a->ns = READ(trusted, tp, tcp_mstamp) * 1000;
+	a->seq = READ(trusted, tp, copied_seq);
+}
+
+/* After the read: when its data arrived, or 0 if the task changed CPU meanwhile. */
+static __always_inline __u64 arrival_of(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	struct arrival *a = arrival_slot();
+
+	if (!a || !tp || a->sock != (__u64)sk)
+		return 0;
+	/* A FIN read along has moved the number by one. */
+	return READ(trusted, tp, copied_seq) - a->seq <= 1 ? a->ns : 0;
+}
+
 /* A request begins with the n bytes in c->head. */
-static __always_inline void start_request(struct conn *c, struct tcp_sock *tp, struct piece *p,
-					  __u64 n, const bool trusted)
+static __always_inline void start_request(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+					  struct piece *p, __u64 n, const bool trusted)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
@@ -145,8 +175,10 @@ static __always_inline void start_request(struct conn *c, struct tcp_sock *tp, s
 	if (p->dir == DIR_RECV && c->family == CONN_TCP && tp) {
 		__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
 
-		if (c->arrival_ns && c->arrival_ns < p->now_ns)
-			c->start_ns = c->arrival_ns;
+		__u64 arrived = c->peeked_ns ? c->peeked_ns : arrival_of(sk, tp, trusted);
+
+		if (arrived && arrived < p->now_ns)
+			c->start_ns = arrived;
 		c->first = READ(trusted, tp, bytes_received) == (__u64)unread + p->len;
 		if (!c->tx_off)
 			c->tx_off = 1ULL << 32 | READ(trusted, tp, write_seq);
@@ -208,7 +240,7 @@ static __always_inline void replace_request(struct scratch *s, struct conn *c, s
 	s->rec.resp_off = s->rec.resp_end = p->dir == DIR_RECV ? c->tx_off : c->rx_off;
 	emit(s, c, sk, PROBE_HAS_START);
 	bpf_probe_read_kernel(c->head, PROBE_HEAD_MAX, s->gather);
-	start_request(c, tp, p, n, trusted);
+	start_request(c, sk, tp, p, n, trusted);
 }
 
 /* Bytes in the direction of requests, on a connection whose role is known. */
@@ -219,7 +251,7 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 	if (c->phase == PHASE_RESPONSE) {
 		if (!begins)
 			return; /* the rest of a body whose answer came early */
-		start_request(c, tp, p, n, trusted);
+		start_request(c, sk, tp, p, n, trusted);
 		if (p->off < c->late_end) {
 			/* Its response was told already: this completes it. */
 			s->rec.now_ns = p->now_ns;
@@ -238,6 +270,12 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 	}
 	if (c->head_done && n && is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n)) {
 		replace_request(s, c, sk, tp, p, n, trusted); /* pipelined */
+		return;
+	}
+	if (c->head_done && c->req_clean && begins && n < SURE_LEN && !c->ahead) {
+		/* A reader that takes the first byte of the next request early. */
+		replace_request(s, c, sk, tp, p, n, trusted);
+		c->ahead = 1;
 		return;
 	}
 	if (!c->head_done)
@@ -301,9 +339,10 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 		return;
 	}
 	/* A later piece: small heads are completed, else it is only counted. */
-	if (n && c->resp_kept < cfg.capture_bytes && c->pieces < MAX_MORE &&
-	    c->phase == PHASE_RESPONSE) {
-		tell(s, c, sk, p, n, PROBE_HAS_MORE);
+	if (n && c->resp_kept < cfg.capture_bytes && c->pieces < MAX_MORE) {
+		/* It may hold the beginning of the next response, too. */
+		tell(s, c, sk, p, n,
+		     c->phase == PHASE_REQUEST ? PROBE_HAS_MORE | PROBE_HAS_START : PROBE_HAS_MORE);
 		c->pieces++;
 		c->resp_kept += n;
 		c->resp_last_ns = p->now_ns;
@@ -345,7 +384,7 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		c->phase = PHASE_OVER;
 	} else if (request) {
 		keep_head(s, c, n);
-		start_request(c, tp, p, n, trusted);
+		start_request(c, sk, tp, p, n, trusted);
 	} else {
 		c->tgid = bpf_get_current_pid_tgid() >> 32;
 		c->tid = (__u32)bpf_get_current_pid_tgid();
@@ -426,10 +465,8 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 		on_request_bytes(s, c, sk, tp, p, n, request, trusted);
 	else
 		on_response_bytes(s, c, sk, tp, p, n, response, trusted);
-	if (p->dir == DIR_RECV) {
-		c->arrival_ns = 0;
-		c->peeked = 0;
-	}
+	if (p->dir == DIR_RECV)
+		c->peeked_ns = 0;
 }
 
 #include "ends.h"

@@ -39,7 +39,7 @@ struct conn {
 	__u64 touch_ns;
 	__u64 req_off;
 	__u64 resp_last_ns;
-	__u64 arrival_ns; /* of the data that is about to be read */
+	__u64 peeked_ns;  /* arrival of data that was looked at and not yet taken */
 	__u64 late_end;   /* end of a request answered before its call returned */
 	__u64 mmsg_array; /* *mmsg calls: where we are inside the array */
 	__u32 mmsg_next;
@@ -64,11 +64,10 @@ struct conn {
 	__u8 reported;  /* the kept request went out in a start-only record */
 	__u8 tail_len;
 	__u8 ahead;       /* the kept request was read before its forerunner's answer was told */
-	__u8 peeked;      /* arrival_ns is from a look at the same data */
 	__u8 req_clean;   /* the last request bytes ended in CRLF CRLF */
 	__u8 after_clean; /* ... and did so before the kept request */
 	__u8 closing;     /* enum closing */
-	__u8 pad[5];
+	__u8 pad[6];
 	__u8 tail[8];
 	__u8 head[PROBE_HEAD_MAX];
 };
@@ -152,6 +151,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } http_scratch SEC(".maps");
+
+/* When the data of the read in progress arrived. */
+struct arrival {
+	__u64 sock;
+	__u64 ns;
+	__u32 seq; /* copied_seq after that read */
+	__u32 pad;
+};
+
+/* One slot: the read that fills it is told next, by the same task. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct arrival);
+} http_arrivals SEC(".maps");
 
 /* A zeroed conn, too large for the stack (system-call entry only). */
 struct {

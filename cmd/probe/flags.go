@@ -76,6 +76,10 @@ func (c *common) options(cmd *cobra.Command, stdout, stderr io.Writer) (agent.Op
 		}
 		c.opt.PIDs = append(c.opt.PIDs, uint32(p))
 	}
+	// An empty list, say from an unset variable, must not become no filter.
+	if cmd.Flags().Changed("comm") && len(c.opt.Comms) == 0 {
+		c.opt.Comms = []string{""}
+	}
 	log, err := newLogger(stderr, c.logLevel, c.logFormat)
 	if err != nil {
 		return c.opt, err

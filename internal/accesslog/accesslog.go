@@ -63,11 +63,12 @@ func (p *Printer) Flush() error {
 		return p.err
 	}
 	if p.err == nil {
-		_, p.err = p.out.Write(p.buf)
+		if _, err := p.out.Write(p.buf); err != nil {
+			p.err = fmt.Errorf("write access log: %w", err)
+		}
 	}
 	if p.err != nil {
 		p.lost += p.unflushed
-		p.err = fmt.Errorf("write access log: %w", p.err)
 	} else {
 		p.printed += p.unflushed
 	}
@@ -102,7 +103,7 @@ func (p *Printer) appendText(b []byte, q *events.Request) []byte {
 	if q.Role == events.RoleClient {
 		b = append(b, "-> "...)
 	}
-	b = append(b, q.Service...)
+	b = appendVisible(b, q.Service)
 	b = append(b, '[')
 	b = strconv.AppendUint(b, uint64(q.PID), 10)
 	b = append(b, "] "...)
@@ -163,8 +164,9 @@ func appendDuration(b []byte, d time.Duration) []byte {
 }
 
 // appendVisible keeps a line a line: what is not visible ASCII becomes '?'.
-func appendVisible(b, s []byte) []byte {
-	for _, c := range s {
+func appendVisible[T string | []byte](b []byte, s T) []byte {
+	for i := range len(s) {
+		c := s[i]
 		if c < 0x21 || c > 0x7e {
 			c = '?'
 		}

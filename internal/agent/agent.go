@@ -53,11 +53,6 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if o.Duration > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Duration)
-		defer cancel()
-	}
 	return a.run(ctx)
 }
 
@@ -120,6 +115,11 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	}
 	if a.opt.ReadyFile != "" {
 		defer os.Remove(a.opt.ReadyFile)
+	}
+	if a.opt.Duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, a.opt.Duration)
+		defer cancel()
 	}
 	err = a.loop(ctx)
 	return errors.Join(err, a.finish())

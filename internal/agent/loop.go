@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"probe/pkg/events"
 	"probe/pkg/loader"
 )
@@ -36,7 +34,6 @@ func (a *Agent) loop(ctx context.Context) error {
 	// The loop has a thread of its own, to sleep in one system call.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	a.shortSlices()
 	for ctx.Err() == nil {
 		a.clock.Sleep(a.interval)
 		if err := a.drain(); err != nil {
@@ -55,25 +52,6 @@ func (a *Agent) loop(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// slice is how long the pipeline may keep a CPU from a task that waits for it.
-const slice = 100 * time.Microsecond
-
-// shortSlices asks the scheduler for short slices, so that a burst of records
-// does not stand in the way of the observed server: it lasts as long, but in
-// small pieces. Kernels before 6.12 do not know this for normal tasks, and a
-// seccomp filter may refuse it; both only cost latency under full load.
-func (a *Agent) shortSlices() {
-	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil {
-		a.log.Debug("scheduling attributes not read", "error", err)
-		return
-	}
-	attr.Runtime = uint64(slice)
-	if err := unix.SchedSetAttr(0, attr, 0); err != nil {
-		a.log.Debug("short time slices not set", "error", err)
-	}
 }
 
 // drain reads the ring to its end and chooses when to do so again.

@@ -13,6 +13,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type bpfArrival struct {
+	_    structs.HostLayout
+	Sock uint64
+	Ns   uint64
+	Seq  uint32
+	Pad  uint32
+}
+
 type bpfConn struct {
 	_          structs.HostLayout
 	Id         uint64
@@ -24,7 +32,7 @@ type bpfConn struct {
 	TouchNs    uint64
 	ReqOff     uint64
 	RespLastNs uint64
-	ArrivalNs  uint64
+	PeekedNs   uint64
 	LateEnd    uint64
 	MmsgArray  uint64
 	MmsgNext   uint32
@@ -49,11 +57,10 @@ type bpfConn struct {
 	Reported   uint8
 	TailLen    uint8
 	Ahead      uint8
-	Peeked     uint8
 	ReqClean   uint8
 	AfterClean uint8
 	Closing    uint8
-	Pad        [5]uint8
+	Pad        [6]uint8
 	Tail       [8]uint8
 	Head       [512]uint8
 }
@@ -193,6 +200,7 @@ type bpfScratch struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	bpfMapHttpArrivals    = "http_arrivals"
 	bpfMapHttpConnTable   = "http_conn_table"
 	bpfMapHttpConns       = "http_conns"
 	bpfMapHttpCounters    = "http_counters"
@@ -200,7 +208,6 @@ const (
 	bpfMapHttpEvents      = "http_events"
 	bpfMapHttpScratch     = "http_scratch"
 	bpfProgHttpArrival    = "http_arrival"
-	bpfProgHttpArrivalT   = "http_arrival_t"
 	bpfProgHttpSockGone   = "http_sock_gone"
 	bpfProgHttpSockRecv   = "http_sock_recv"
 	bpfProgHttpSockSend   = "http_sock_send"
@@ -261,7 +268,6 @@ type bpfSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
 	HttpArrival    *ebpf.ProgramSpec `ebpf:"http_arrival"`
-	HttpArrivalT   *ebpf.ProgramSpec `ebpf:"http_arrival_t"`
 	HttpSockGone   *ebpf.ProgramSpec `ebpf:"http_sock_gone"`
 	HttpSockRecv   *ebpf.ProgramSpec `ebpf:"http_sock_recv"`
 	HttpSockSend   *ebpf.ProgramSpec `ebpf:"http_sock_send"`
@@ -277,6 +283,7 @@ type bpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
+	HttpArrivals  *ebpf.MapSpec `ebpf:"http_arrivals"`
 	HttpConnTable *ebpf.MapSpec `ebpf:"http_conn_table"`
 	HttpConns     *ebpf.MapSpec `ebpf:"http_conns"`
 	HttpCounters  *ebpf.MapSpec `ebpf:"http_counters"`
@@ -317,6 +324,7 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
+	HttpArrivals  *ebpf.Map `ebpf:"http_arrivals"`
 	HttpConnTable *ebpf.Map `ebpf:"http_conn_table"`
 	HttpConns     *ebpf.Map `ebpf:"http_conns"`
 	HttpCounters  *ebpf.Map `ebpf:"http_counters"`
@@ -327,6 +335,7 @@ type bpfMaps struct {
 
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
+		m.HttpArrivals,
 		m.HttpConnTable,
 		m.HttpConns,
 		m.HttpCounters,
@@ -353,7 +362,6 @@ type bpfVariables struct {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
 	HttpArrival    *ebpf.Program `ebpf:"http_arrival"`
-	HttpArrivalT   *ebpf.Program `ebpf:"http_arrival_t"`
 	HttpSockGone   *ebpf.Program `ebpf:"http_sock_gone"`
 	HttpSockRecv   *ebpf.Program `ebpf:"http_sock_recv"`
 	HttpSockSend   *ebpf.Program `ebpf:"http_sock_send"`
@@ -368,7 +376,6 @@ type bpfPrograms struct {
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.HttpArrival,
-		p.HttpArrivalT,
 		p.HttpSockGone,
 		p.HttpSockRecv,
 		p.HttpSockSend,

@@ -5,13 +5,9 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cilium/ebpf"
 )
-
-// What the reader returns when the ring is empty and the deadline has passed.
-var errDeadline = os.ErrDeadlineExceeded
 
 // loadError is short by itself; the verifier's words are behind VerifierLog.
 type loadError struct {

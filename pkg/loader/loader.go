@@ -13,11 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 )
 
@@ -28,14 +26,16 @@ type Loader struct {
 	objects *ebpf.Collection
 	hooks   []link.Link
 	sweeper *link.Iter
-	reader  *ringbuf.Reader
-	record  ringbuf.Record
+	ring    *ring
 }
+
+// arrivalHook fires for every TCP read of the host.
+const arrivalHook = "http_arrival"
 
 // programs of each source; the last one is the sweep, which is run, not attached.
 var programsOf = map[Source][]string{
-	SourceSocket:  {"http_sock_send", "http_sock_recv", "http_arrival", "http_sock_state", "http_sock_gone", "http_sock_sweep"},
-	SourceSyscall: {"http_sys_exit", "http_arrival_t", "http_table_state", "http_table_gone", "http_table_sweep"},
+	SourceSocket:  {"http_sock_send", "http_sock_recv", arrivalHook, "http_sock_state", "http_sock_gone", "http_sock_sweep"},
+	SourceSyscall: {"http_sys_exit", arrivalHook, "http_table_state", "http_table_gone", "http_table_sweep"},
 }
 
 // Load checks the kernel, loads the programs of the chosen source and attaches
@@ -77,11 +77,11 @@ func (l *Loader) open(o Options) error {
 	if err != nil {
 		return &loadError{source: l.source, err: err}
 	}
-	l.reader, err = ringbuf.NewReader(l.objects.Maps["http_events"])
+	l.ring, err = openRing(l.objects.Maps["http_events"].FD(), o.RingBytes)
 	if err != nil {
-		return fmt.Errorf("open the ring buffer: %w", explain(err))
+		return explain(err)
 	}
-	return l.attach()
+	return l.attach(o)
 }
 
 // configure keeps only the programs of one source and sizes the maps.
@@ -131,9 +131,12 @@ func kernelConfig(o Options) bpfProbeConfig {
 	return cfg
 }
 
-func (l *Loader) attach() error {
+func (l *Loader) attach(o Options) error {
 	names := programsOf[l.source]
 	for _, name := range names[:len(names)-1] {
+		if name == arrivalHook && !o.Server {
+			continue // only a server waits for its process to read
+		}
 		hook, err := link.AttachTracing(link.TracingOptions{Program: l.objects.Programs[name]})
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", name, explain(err))
@@ -159,19 +162,11 @@ func (l *Loader) Source() Source { return l.source }
 // Drain hands every record in the ring to fn and returns their number and
 // bytes. It does not wait. fn must not keep the slice.
 func (l *Loader) Drain(fn func(record []byte)) (records, bytes int, err error) {
-	l.reader.SetDeadline(time.Unix(1, 0)) // in the past: read what is there
-	for {
-		err := l.reader.ReadInto(&l.record)
-		if err != nil {
-			if errors.Is(err, errDeadline) {
-				return records, bytes, nil
-			}
-			return records, bytes, fmt.Errorf("read the ring buffer: %w", err)
-		}
-		records++
-		bytes += len(l.record.RawSample)
-		fn(l.record.RawSample)
+	if l.ring == nil {
+		return 0, 0, errors.New("read the ring buffer: closed")
 	}
+	records, bytes = l.ring.drain(fn)
+	return records, bytes, nil
 }
 
 // Sweep makes the kernel report, through the ring, requests that were read
@@ -198,8 +193,7 @@ func (l *Loader) Sweep(olderNS uint64, unixAlive bool) error {
 }
 
 // Close detaches and frees everything, in this order: hooks first, so that
-// nothing new is written; then the reader, which unmaps the ring; then programs
-// and maps. It may be called twice and on a half-made Loader.
+// nothing new is written; then the ring's mapping; then programs and maps. It may be called twice and on a half-made Loader.
 func (l *Loader) Close() error {
 	var errs []error
 	for _, h := range l.hooks {
@@ -210,9 +204,9 @@ func (l *Loader) Close() error {
 		errs = append(errs, l.sweeper.Close())
 		l.sweeper = nil
 	}
-	if l.reader != nil {
-		errs = append(errs, l.reader.Close())
-		l.reader = nil
+	if l.ring != nil {
+		errs = append(errs, l.ring.close())
+		l.ring = nil
 	}
 	if l.objects != nil {
 		l.objects.Close()

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader_test
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"probe/pkg/events"
+	"probe/pkg/loader"
+)
+
+// span is a time that the player knows to lie between two clock reads
+// (CLOCK_MONOTONIC, ns), one before and one after the call.
+type span struct{ From, To uint64 }
+
+// moments of one exchange: request sent, request read, first and last byte of
+// the answer sent, and both read.
+type moments struct {
+	Sent, Read, First, Last, FirstRead, LastRead span
+}
+
+func monotonic() uint64 {
+	var ts unix.Timespec
+	must("read clock", unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts))
+	return uint64(ts.Nano())
+}
+
+func during(what func()) span {
+	from := monotonic()
+	what()
+	return span{from, monotonic()}
+}
+
+// timed are two exchanges on one connection with a pause before each step, the
+// first one also before the connection is accepted.
+func timed(s *stage) {
+	listener, address := s.listen(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	fd := s.connect(address)
+	must("send", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}))
+	pause := func() { time.Sleep(15 * time.Millisecond) }
+	var client, server *end
+	for i := range 2 {
+		var m moments
+		request := get(s.target)
+		if i == 0 {
+			m.Sent = during(func() {
+				_, err := unix.Write(fd, []byte(request))
+				must("write", err)
+			})
+			pause()
+			client, server = s.pair(fd, s.accept(listener), "ipv4", "ipv4")
+			client.sent = len(request)
+		} else {
+			m.Sent = during(func() { client.write(request) })
+		}
+		pause()
+		m.Read = during(server.read)
+		pause()
+		m.First = during(func() { server.write("HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n") })
+		pause()
+		m.FirstRead = during(client.read)
+		pause()
+		m.Last = during(func() { server.write(repeated(600)) })
+		pause()
+		m.LastRead = during(client.read)
+		client.both("GET", 200)
+		s.times = append(s.times, m)
+	}
+}
+
+// The times of an exchange are those of the calls, and the arrival is that of
+// the segment and not of the read: also on a connection in use.
+func TestTimes(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		obs := observe(t, loader.Options{Source: source, Server: true, Client: true, Comms: []string{player.comm}})
+		player.begin(order{Scenario: "in no hurry"})
+		truth := player.report()
+		for end := time.Now().Add(patience); len(obs.seen) < len(truth.Truth) && time.Now().Before(end); {
+			obs.poll()
+		}
+		next := map[events.Role]int{}
+		for _, q := range obs.requests {
+			i := next[q.Role]
+			next[q.Role]++
+			m := truth.Times[i]
+			begin := q.StartNS
+			if q.Role == events.RoleClient {
+				expectIn(t, "client: start", begin, m.Sent)
+				expectIn(t, "client: first byte", begin+uint64(q.TTFB), m.FirstRead)
+				expectIn(t, "client: end", q.EndNS, m.LastRead)
+				continue
+			}
+			if !q.Wait.Known || (q.Wait.Accept > 0) != (i == 0) {
+				t.Errorf("exchange %d: wait %+v", i, q.Wait)
+			}
+			expectIn(t, "server: start", begin, m.Sent)
+			expectIn(t, "server: read", begin+uint64(q.Wait.Accept+q.Wait.Socket), m.Read)
+			expectIn(t, "server: first byte", begin+uint64(q.TTFB), m.First)
+			expectIn(t, "server: end", q.EndNS, m.Last)
+			expectIn(t, "server: duration", begin+uint64(q.Duration), m.Last)
+		}
+		if next[events.RoleServer] != 2 || next[events.RoleClient] != 2 {
+			t.Errorf("exchanges by role: %v, want two each", next)
+		}
+	})
+}
+
+// slack is the resolution of the kernel's time of a segment.
+const slack = uint64(time.Microsecond)
+
+func expectIn(t *testing.T, what string, got uint64, want span) {
+	t.Helper()
+	if got+slack < want.From || got > want.To+slack {
+		t.Errorf("%s: %v after the call began, which took %v", what,
+			time.Duration(int64(got-want.From)), time.Duration(want.To-want.From))
+	}
+}
+
+// A request that nobody answers is told by a sweep, once, and is one exchange
+// when its answer comes at last.
+func TestSweepTellsUnanswered(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		obs := observe(t, loader.Options{Source: source, Server: true, Client: true, Comms: []string{player.comm}})
+		player.play(order{Scenario: "keep a connection"})
+		obs.await(2)
+		started := obs.tracker.Stats().Started
+		player.play(order{Scenario: "ask on the kept connection"})
+		obs.poll() // asks for requests older than the machine
+		if got := obs.tracker.Stats().Started - started; got != 0 {
+			t.Fatalf("%d requests told before their time", got)
+		}
+		for range 3 {
+			obs.sweep(obs.clock.Now())
+			if got := obs.tracker.Stats(); got.Started-started != 2 || got.Open != 2 {
+				t.Fatalf("%d requests told and %d open, want 2 and 2", got.Started-started, got.Open)
+			}
+		}
+		want := sorted(player.play(order{Scenario: "answer on the kept connection"}))
+		compareExchanges(t, want, obs.await(len(want)))
+		checkBooks(t, obs)
+	})
+}

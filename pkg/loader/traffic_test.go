@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader_test
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// trafficScenarios are parts of other tests than TestScenarios. They repeat
+// themselves as often as ordered, and do not tell the whole truth.
+func trafficScenarios() []scenario {
+	return []scenario{
+		{"churn", func(s *stage) {
+			for i := range s.repeat {
+				s.target = fmt.Sprintf("/churn/%d", i)
+				client, server := s.tcp()
+				client.exchange(get(s.target), answerOf(200+i%3, repeated(i%50)))
+				client.both("GET", 200+i%3)
+				switch i % 3 {
+				case 0:
+					server.close()
+				case 1:
+					client.reset()
+				}
+				s.closeAll()
+			}
+		}},
+		{"burst", func(s *stage) {
+			client, _ := s.tcp()
+			for range s.repeat {
+				client.exchange(get(s.target), answerOf(200, "ok"))
+				client.both("GET", 200)
+			}
+		}},
+		{"on the known port", func(s *stage) {
+			address := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: s.knownPort}
+			client, _ := s.pair(s.connect(address), s.accept(s.listener), "ipv4", "ipv4")
+			for range 3 {
+				client.exchange(get(s.target), answerOf(200, "port"))
+			}
+		}},
+		{"neither way HTTP", func(s *stage) {
+			client, _ := s.tcp()
+			for range 20 {
+				client.exchange("\x01\x02\x03", "\x04\x05\x06")
+			}
+		}},
+		{"by io_uring", exchangeByUring},
+		{"whole answer by sendfile", func(s *stage) {
+			client, server := s.tcp()
+			client.write(get(s.target))
+			server.read()
+			server.sendfile(1000)
+			client.read()
+		}},
+		{"keep a connection", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), answerOf(200, "kept"))
+			s.kept, s.open = [2]*end{client, server}, nil
+		}},
+		{"ask on the kept connection", func(s *stage) {
+			client, server := s.kept[0], s.kept[1]
+			client.write(get(s.target))
+			server.read()
+		}},
+		{"answer on the kept connection", func(s *stage) {
+			client, server := s.kept[0], s.kept[1]
+			s.target = "/ask-on-the-kept-connection"
+			server.toldSent, server.toldGot = server.sent, server.got-len(get(s.target))
+			client.toldSent, client.toldGot = client.sent-len(get(s.target)), client.got
+			server.write(answerOf(200, "at last"))
+			client.read()
+			client.both("GET", 200)
+		}},
+		{"in no hurry", timed},
+		{"burst on the kept connection", func(s *stage) {
+			client := s.kept[0]
+			client.toldSent, client.toldGot = client.sent, client.got
+			client.peer.toldSent, client.peer.toldGot = client.got, client.sent
+			for range s.repeat {
+				client.exchange(get(s.target), answerOf(200, "again"))
+				client.both("GET", 200)
+			}
+		}},
+	}
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// report is all that was measured.
+type report struct {
+	date     time.Time
+	machine  machine
+	seconds  int
+	pairs    int     // wanted
+	others   float64 // part of one CPU
+	bareRate float64 // median requests/s at full load
+	full     []*result
+	half     []*result
+	runTimes []runTime
+}
+
+func newReport(o *options) *report {
+	return &report{date: time.Now(), machine: thisMachine(), seconds: o.seconds, pairs: o.pairs, others: o.others}
+}
+
+func (r *report) write(path string) error {
+	text := r.markdown()
+	if path == "-" {
+		_, err := os.Stdout.WriteString(text)
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// failure is an error if anything was lost or miscounted in any run.
+func (r *report) failure() error {
+	var errs []error
+	for _, results := range [][]*result{r.full, r.half} {
+		for _, one := range results {
+			for _, p := range one.all() {
+				if p.complete() {
+					continue
+				}
+				errs = append(errs, fmt.Errorf("%s: lost (of all traffic of the host) %v, miscounted %q", one.variant.name, p.with.lost(), p.with.miscounted))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p pair) complete() bool { return p.with.miscounted == "" && len(p.with.lost()) == 0 }
+
+// figures of one variant under one load.
+type figures struct {
+	rate, p50, p99 quartiles // with the probe / without
+	cpu            quartiles // seconds per million requests
+	rssBytes       uint64    // highest of all runs
+	incomplete     int       // runs with a loss or a wrong count
+	lost           uint64    // events, over all runs
+}
+
+func (r *result) figures() figures {
+	f := figures{
+		rate: across(r.counted, func(p pair) float64 { return p.ratio(perSecond) }),
+		p50:  across(r.counted, func(p pair) float64 { return p.ratio(p50) }),
+		p99:  across(r.counted, func(p pair) float64 { return p.ratio(p99) }),
+		cpu:  across(r.counted, func(p pair) float64 { return p.with.cpuPerMillion() }),
+	}
+	for _, p := range r.all() {
+		f.rssBytes = max(f.rssBytes, p.with.rssBytes)
+		if !p.complete() {
+			f.incomplete++
+		}
+		for _, n := range p.with.lost() {
+			f.lost += n
+		}
+	}
+	return f
+}
+
+// find returns the result of a variant, nil if it was not measured.
+func find(results []*result, name string) *result {
+	i := slices.IndexFunc(results, func(r *result) bool { return r.variant.name == name })
+	if i < 0 {
+		return nil
+	}
+	return results[i]
+}
+
+// bareFigures are the runs without the probe, each once.
+type bareFigures struct {
+	rate, p50, p99 quartiles
+	noise          quartiles // of the rate, or of p50 at half load: a bare run / the one before
+}
+
+func bareOf(results []*result, steadiness figure) bareFigures {
+	runs := map[sample]bool{}
+	var noise []float64
+	for _, r := range results {
+		for _, p := range r.all() {
+			runs[p.before], runs[p.after] = true, true
+			noise = append(noise, p.noise(steadiness))
+		}
+	}
+	of := func(f figure) quartiles {
+		var values []float64
+		for s := range maps.Keys(runs) {
+			values = append(values, f(s))
+		}
+		return quartilesOf(values)
+	}
+	return bareFigures{rate: of(perSecond), p50: of(p50), p99: of(p99), noise: quartilesOf(noise)}
+}
+
+// goal is a figure to reach; must is the limit that is not negotiable. NaN
+// means that there is none.
+type goal struct {
+	what       string
+	value      float64
+	goal, must float64
+	// atLeast: more is better.
+	atLeast bool
+	format  string
+}
+
+func (g goal) reaches(limit float64) bool {
+	if g.atLeast {
+		return g.value >= limit
+	}
+	return g.value <= limit
+}
+
+func (g goal) verdict() string {
+	switch {
+	case math.IsNaN(g.value):
+		return "not measured"
+	case !math.IsNaN(g.must) && !g.reaches(g.must):
+		return "**not met**"
+	case !math.IsNaN(g.goal) && !g.reaches(g.goal):
+		return "must met, goal not met"
+	}
+	return "met"
+}
+
+// goals compares what was measured with what was promised.
+func (r *report) goals() []goal {
+	none := math.NaN()
+	var all []goal
+	for _, v := range []struct {
+		name       string
+		goal, must float64
+	}{{"server", 0.94, 0.88}, {"both", none, 0.80}} {
+		one := find(r.full, v.name)
+		if one == nil {
+			continue
+		}
+		f := one.figures()
+		name := "`--role " + v.name + "`: "
+		rss, lost, incomplete := f.rssBytes, f.lost, f.incomplete
+		all = append(all,
+			goal{name + "requests/s, ratio to bare", f.rate.median, v.goal, v.must, true, "%.3f"},
+			goal{name + "CPU seconds of the probe per million requests", f.cpu.median, 0.5, 1.2, false, "%.2f"})
+		if half := find(r.half, v.name); half != nil {
+			h := half.figures()
+			rss, lost, incomplete = max(rss, h.rssBytes), lost+h.lost, incomplete+h.incomplete
+			all = append(all,
+				goal{name + "half load, p50, ratio to bare", h.p50.median, none, 1.05, false, "%.3f"},
+				goal{name + "half load, p99, ratio to bare", h.p99.median, none, 1.05, false, "%.3f"})
+		}
+		all = append(all,
+			goal{name + "resident memory, MB", float64(rss) / 1e6, none, 40, false, "%.1f"},
+			goal{name + "events lost", float64(lost), none, 0, false, "%.0f"},
+			goal{name + "runs with a wrong number of requests or a loss", float64(incomplete), none, 0, false, "%.0f"})
+	}
+	return all
+}
