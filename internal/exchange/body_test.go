@@ -55,6 +55,8 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 			want: append([]seen{ok(upload, okReply)}, after...)},
 		{name: "... that looks like requests", steps: append([]step{in(cookies, strings.Repeat(get("/lure"), 2), strings.Repeat("x", 300-2*len(get("/lure"))))}, next...),
 			want: append([]seen{ok(cookies+strings.Repeat("x", 300), okReply)}, after...), stats: rejected(1)},
+		{name: "chunked, one chunk is a request", steps: append([]step{in(lone, "1d\r\n", get("/lure"), "\r\n0\r\n\r\n")}, next...),
+			want: append([]seen{ok(lone+"1d\r\n"+get("/lure")+"\r\n0\r\n\r\n", okReply)}, after...), stats: rejected(1)},
 		{name: "chunked, written piece by piece", steps: append([]step{in(prose...)}, next...),
 			want: append([]seen{ok(strings.Join(prose, ""), okReply)}, after...)},
 	})

@@ -77,6 +77,8 @@ func TestChunked(t *testing.T) {
 			steps: []step{in(getRequest), out(long[:len(long)-5], "0\r\n\r\n"), sweep()}, want: []seen{ok(getRequest, long)}},
 		{name: "larger than the capture, end in two writes",
 			steps: []step{in(getRequest), out(long[:len(long)-3], "\n\r\n"), sweep()}, want: []seen{ok(getRequest, long)}},
+		{name: "all but the last bytes fill the capture", capture: len(chunkedReply) - 3,
+			steps: []step{in(getRequest), out(halves(chunkedReply, len(chunkedReply)-3)...), end()}, want: []seen{ok(getRequest, chunkedReply)}},
 		{name: "... found at the next request", steps: []step{in(get("/1")), out(halves(long, 3000)...), in(get("/2")), out(okReply)},
 			want: []seen{ok(get("/1"), long), ok(get("/2"), okReply)}},
 		{name: "... found at the close", steps: []step{in(get("/1")), out(halves(long, 3000)...), end()},

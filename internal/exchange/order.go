@@ -58,7 +58,7 @@ func (t *Tracker) release(c *conn) {
 	c.held = c.held[:0]
 	slices.SortFunc(records, func(a, b events.Record) int { return int(int32(a.Seq - b.Seq)) })
 	for i := range records {
-		if records[i].Seq != c.next {
+		if records[i].Seq != c.next && !c.gone {
 			t.gap(c, &records[i])
 		}
 		t.take(c, &records[i])

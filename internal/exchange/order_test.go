@@ -184,22 +184,30 @@ func numbered(t *testing.T, raw []byte, seq uint32) []byte {
 	return r.Append(nil)
 }
 
-// Whatever follows a close in the same batch, a later close ends it.
+// Whatever follows a close in the same batch counts as lost, and leaves nothing
+// behind that no later close could end.
 func TestAfterTheClose(t *testing.T) {
-	raw := records([]step{in(get("/1")), out(okReply), in(get("/2")), sweepOld(), end()})
-	first, start, closing := raw[0], raw[1], raw[2]
+	raw := records([]step{in(get("/1")), out(okReply), end()})
+	more := records([]step{in(get("/1")), out(okReply), in(get("/2")), out(okReply), in(get("/3")), sweepOld()})
+	first, closing, start := raw[0], raw[1], more[2]
 	n := func(r []byte, seq uint32) []byte { return numbered(t, r, seq) }
-	tests := map[string][][]byte{
-		"in order":               {first, n(closing, 1), n(start, 2)},
-		"held, then released":    {first, n(closing, 3), n(start, 4)},
-		"held, then replayed":    {first, n(start, 2), n(closing, 1)},
-		"released by a full box": {first, n(closing, 3), n(start, 4), n(start, 5), n(start, 6), n(start, 7)},
-		"closed twice":           {first, n(closing, 1), n(closing, 2), n(closing, 3)},
+	tests := []struct {
+		name    string
+		records [][]byte
+		lost    uint64
+	}{
+		{"held, then released", [][]byte{first, n(closing, 3), n(start, 4)}, 2 + 1},
+		{"held, then replayed", [][]byte{first, n(start, 2), n(closing, 1)}, 1},
+		{"released by too many", [][]byte{first, n(closing, 3), n(start, 4), n(start, 5), n(start, 6), n(start, 7)}, 2 + 4},
+		{"closed twice", [][]byte{first, n(closing, 1), n(closing, 2)}, 0},
 	}
-	for name, records := range tests {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			w := watch(t, exchange.Options{})
-			w.batch(records...)
+			w.batch(tt.records...)
+			if got := w.Stats().LostRecords; got != tt.lost {
+				t.Errorf("%d lost, want %d", got, tt.lost)
+			}
 			w.batch(n(closing, 50))
 			if open, _ := w.Pending(); open != 0 {
 				t.Errorf("%d connections pending after the close", open)

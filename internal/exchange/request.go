@@ -30,8 +30,12 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 			e.flags |= events.FlagTimeUncertain
 		}
 		t.stats.Started++
-	case c.openEnd && !t.surelyRequest(c, off, head), r.Has&events.HasClean == 0 && c.insideChunks():
+	case c.openEnd && !t.surelyRequest(c, off, head):
 		t.stats.InsideBody++
+		return
+	case r.Has&events.HasClean == 0 && c.insideChunks():
+		t.stats.InsideBody++
+		c.reqFalse = max(c.reqFalse, off)
 		return
 	default:
 		e = t.startRequest(c, r, off, head)
