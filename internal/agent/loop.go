@@ -16,8 +16,10 @@ import (
 const (
 	// maxDrain is between two drains of the ring: long enough to cost nothing
 	// (waking the reader per record costs the observed server most of its
-	// speed), short enough for a live trace. minDrain is when it fills fast.
-	maxDrain = 20 * time.Millisecond
+	// speed), short enough for a live trace, and below the 10 ms after which
+	// the Go scheduler sends a signal to a thread that does not yield.
+	maxDrain = 4 * time.Millisecond
+	// minDrain is when the ring fills fast.
 	minDrain = time.Millisecond
 	// fillTarget is the part of the ring that one interval may fill.
 	fillTarget = 0.25
@@ -36,6 +38,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
 		a.clock.Sleep(a.interval)
+		runtime.Gosched() // the sleep did not: let others run
 		if err := a.drain(); err != nil {
 			return err
 		}
