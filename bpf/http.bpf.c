@@ -208,6 +208,7 @@ static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, con
 /* The head came in pieces: puts the n bytes in s->data behind the kept ones. */
 static __always_inline void append_head(struct scratch *s, struct conn *c, struct piece *p, __u64 n)
 {
+	bool cut = n < p->len; /* what follows would not be contiguous */
 	__u64 have = c->head_len;
 
 	bound(have);
@@ -225,8 +226,9 @@ static __always_inline void append_head(struct scratch *s, struct conn *c, struc
 		n = PROBE_HEAD_MAX;
 	c->head_len = n;
 	bound(n);
-	c->head_done = n >= cfg.capture_bytes || (n >= 4 && n <= PROBE_HEAD_MAX &&
-						  *(__u32 *)(s->gather + n - 4) == CRLF_CRLF);
+	c->head_done =
+		cut || n >= cfg.capture_bytes ||
+		(n >= 4 && n <= PROBE_HEAD_MAX && *(__u32 *)(s->gather + n - 4) == CRLF_CRLF);
 }
 
 /* The kept request goes out alone; what is in s->data takes its place. */
@@ -336,6 +338,7 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 		give_up(c, PROBE_DROP_NOT_ANSWER);
 		if (c->reported)
 			tell(s, c, sk, p, 0, PROBE_HAS_CLOSE);
+		c->announced = 0;
 		return;
 	}
 	/* A later piece: small heads are completed, else it is only counted. */

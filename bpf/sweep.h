@@ -38,7 +38,7 @@ int BPF_PROG(http_sock_gone, struct sock *sk)
 
 /* The same two for the system-call entry. */
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(http_table_state, struct sock *sk, int oldstate, int newstate)
+int BPF_PROG(http_tab_state, struct sock *sk, int oldstate, int newstate)
 {
 	bool reset = was_reset(oldstate, newstate);
 	__u64 key = (__u64)sk;
@@ -57,7 +57,7 @@ int BPF_PROG(http_table_state, struct sock *sk, int oldstate, int newstate)
 }
 
 SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(http_table_gone, struct sock *sk)
+int BPF_PROG(http_tab_gone, struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct conn *c = bpf_map_lookup_elem(&http_conn_table, &key);
@@ -103,7 +103,7 @@ int http_sock_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 /* Iterator over hash elements, kernel 5.9. */
 SEC("iter/bpf_map_elem")
-int http_table_sweep(struct bpf_iter__bpf_map_elem *ctx)
+int http_tab_sweep(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct conn *c = ctx->value;
 	__u64 *key = ctx->key;

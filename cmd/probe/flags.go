@@ -52,6 +52,11 @@ func fromEnvironment(f *pflag.FlagSet) error {
 		if !set || flag.Changed || first != nil {
 			return
 		}
+		// Kubernetes sets PROBE_PORT=tcp://10.0.0.1:80 by itself for a Service
+		// that is called probe.
+		if flag.Name == "port" && strings.Contains(value, "://") {
+			return
+		}
 		if err := f.Set(flag.Name, value); err != nil {
 			first = fmt.Errorf("%w: environment variable %s: %w", agent.ErrUsage, name, err)
 		}

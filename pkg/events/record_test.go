@@ -216,3 +216,35 @@ func TestConnectionIsACopy(t *testing.T) {
 		t.Errorf("changed with the record: %+v", got)
 	}
 }
+
+// One peer has one name: an IPv4 peer of an IPv6 socket is an IPv4 peer.
+func TestDecodeMappedAddresses(t *testing.T) {
+	mapped := func(last byte) [16]byte { return [16]byte{10: 0xff, 11: 0xff, 12: 10, 15: last} }
+	tests := []struct {
+		name          string
+		family        Family
+		local, remote [16]byte
+		want          RawConn
+	}{
+		{"both mapped", FamilyIPv6, mapped(1), mapped(2),
+			RawConn{Family: FamilyIPv4, LocalAddr: [16]byte{10, 0, 0, 1}, RemoteAddr: [16]byte{10, 0, 0, 2}}},
+		{"one mapped", FamilyIPv6, mapped(1), [16]byte{15: 1},
+			RawConn{Family: FamilyIPv6, LocalAddr: mapped(1), RemoteAddr: [16]byte{15: 1}}},
+		{"bytes of an IPv4 address", FamilyIPv4, [16]byte{10, 0, 0, 1}, [16]byte{10, 0, 0, 2},
+			RawConn{Family: FamilyIPv4, LocalAddr: [16]byte{10, 0, 0, 1}, RemoteAddr: [16]byte{10, 0, 0, 2}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			raw := encoded(func(r *Record) {
+				r.Conn = RawConn{Family: tt.family, LocalAddr: tt.local, RemoteAddr: tt.remote}
+			})
+			var got Record
+			if err := Decode(raw, &got); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.want, got.Conn); d != "" {
+				t.Errorf("connection (-want +got):\n%s", d)
+			}
+		})
+	}
+}

@@ -154,7 +154,7 @@ const (
 	// FlagBytesUncertain: a record was lost or a head not captured, so the byte
 	// counts may include a neighbour's bytes.
 	FlagBytesUncertain
-	// FlagTimeUncertain: the same for the end time.
+	// FlagTimeUncertain: the same for the times.
 	FlagTimeUncertain
 )
 

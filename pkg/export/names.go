@@ -112,6 +112,9 @@ func Metrics() []Metric {
 	var all []Metric
 	for _, scope := range []string{scopeHTTP + "server", scopeHTTP + "client"} {
 		for _, m := range exchangeMetrics() {
+			if scope == scopeHTTP+"client" && strings.HasPrefix(m.Name, "wait.") {
+				continue // only a server lets a request wait
+			}
 			m.Name = scope + "." + m.Name
 			all = append(all, m)
 		}

@@ -200,29 +200,29 @@ type bpfScratch struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapHttpArrivals    = "http_arrivals"
-	bpfMapHttpConnTable   = "http_conn_table"
-	bpfMapHttpConns       = "http_conns"
-	bpfMapHttpCounters    = "http_counters"
-	bpfMapHttpEmpty       = "http_empty"
-	bpfMapHttpEvents      = "http_events"
-	bpfMapHttpScratch     = "http_scratch"
-	bpfProgHttpArrival    = "http_arrival"
-	bpfProgHttpSockGone   = "http_sock_gone"
-	bpfProgHttpSockRecv   = "http_sock_recv"
-	bpfProgHttpSockSend   = "http_sock_send"
-	bpfProgHttpSockState  = "http_sock_state"
-	bpfProgHttpSockSweep  = "http_sock_sweep"
-	bpfProgHttpSysExit    = "http_sys_exit"
-	bpfProgHttpTableGone  = "http_table_gone"
-	bpfProgHttpTableState = "http_table_state"
-	bpfProgHttpTableSweep = "http_table_sweep"
-	bpfVarCfg             = "cfg"
-	bpfVarSweep           = "sweep"
-	bpfVarUnusedConn      = "unused_conn"
-	bpfVarUnusedCount     = "unused_count"
-	bpfVarUnusedHas       = "unused_has"
-	bpfVarUnusedRecord    = "unused_record"
+	bpfMapHttpArrivals   = "http_arrivals"
+	bpfMapHttpConnTable  = "http_conn_table"
+	bpfMapHttpConns      = "http_conns"
+	bpfMapHttpCounters   = "http_counters"
+	bpfMapHttpEmpty      = "http_empty"
+	bpfMapHttpEvents     = "http_events"
+	bpfMapHttpScratch    = "http_scratch"
+	bpfProgHttpArrival   = "http_arrival"
+	bpfProgHttpSockGone  = "http_sock_gone"
+	bpfProgHttpSockRecv  = "http_sock_recv"
+	bpfProgHttpSockSend  = "http_sock_send"
+	bpfProgHttpSockState = "http_sock_state"
+	bpfProgHttpSockSweep = "http_sock_sweep"
+	bpfProgHttpSysExit   = "http_sys_exit"
+	bpfProgHttpTabGone   = "http_tab_gone"
+	bpfProgHttpTabState  = "http_tab_state"
+	bpfProgHttpTabSweep  = "http_tab_sweep"
+	bpfVarCfg            = "cfg"
+	bpfVarSweep          = "sweep"
+	bpfVarUnusedConn     = "unused_conn"
+	bpfVarUnusedCount    = "unused_count"
+	bpfVarUnusedHas      = "unused_has"
+	bpfVarUnusedRecord   = "unused_record"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -267,16 +267,16 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
-	HttpArrival    *ebpf.ProgramSpec `ebpf:"http_arrival"`
-	HttpSockGone   *ebpf.ProgramSpec `ebpf:"http_sock_gone"`
-	HttpSockRecv   *ebpf.ProgramSpec `ebpf:"http_sock_recv"`
-	HttpSockSend   *ebpf.ProgramSpec `ebpf:"http_sock_send"`
-	HttpSockState  *ebpf.ProgramSpec `ebpf:"http_sock_state"`
-	HttpSockSweep  *ebpf.ProgramSpec `ebpf:"http_sock_sweep"`
-	HttpSysExit    *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
-	HttpTableGone  *ebpf.ProgramSpec `ebpf:"http_table_gone"`
-	HttpTableState *ebpf.ProgramSpec `ebpf:"http_table_state"`
-	HttpTableSweep *ebpf.ProgramSpec `ebpf:"http_table_sweep"`
+	HttpArrival   *ebpf.ProgramSpec `ebpf:"http_arrival"`
+	HttpSockGone  *ebpf.ProgramSpec `ebpf:"http_sock_gone"`
+	HttpSockRecv  *ebpf.ProgramSpec `ebpf:"http_sock_recv"`
+	HttpSockSend  *ebpf.ProgramSpec `ebpf:"http_sock_send"`
+	HttpSockState *ebpf.ProgramSpec `ebpf:"http_sock_state"`
+	HttpSockSweep *ebpf.ProgramSpec `ebpf:"http_sock_sweep"`
+	HttpSysExit   *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
+	HttpTabGone   *ebpf.ProgramSpec `ebpf:"http_tab_gone"`
+	HttpTabState  *ebpf.ProgramSpec `ebpf:"http_tab_state"`
+	HttpTabSweep  *ebpf.ProgramSpec `ebpf:"http_tab_sweep"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
@@ -361,16 +361,16 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
-	HttpArrival    *ebpf.Program `ebpf:"http_arrival"`
-	HttpSockGone   *ebpf.Program `ebpf:"http_sock_gone"`
-	HttpSockRecv   *ebpf.Program `ebpf:"http_sock_recv"`
-	HttpSockSend   *ebpf.Program `ebpf:"http_sock_send"`
-	HttpSockState  *ebpf.Program `ebpf:"http_sock_state"`
-	HttpSockSweep  *ebpf.Program `ebpf:"http_sock_sweep"`
-	HttpSysExit    *ebpf.Program `ebpf:"http_sys_exit"`
-	HttpTableGone  *ebpf.Program `ebpf:"http_table_gone"`
-	HttpTableState *ebpf.Program `ebpf:"http_table_state"`
-	HttpTableSweep *ebpf.Program `ebpf:"http_table_sweep"`
+	HttpArrival   *ebpf.Program `ebpf:"http_arrival"`
+	HttpSockGone  *ebpf.Program `ebpf:"http_sock_gone"`
+	HttpSockRecv  *ebpf.Program `ebpf:"http_sock_recv"`
+	HttpSockSend  *ebpf.Program `ebpf:"http_sock_send"`
+	HttpSockState *ebpf.Program `ebpf:"http_sock_state"`
+	HttpSockSweep *ebpf.Program `ebpf:"http_sock_sweep"`
+	HttpSysExit   *ebpf.Program `ebpf:"http_sys_exit"`
+	HttpTabGone   *ebpf.Program `ebpf:"http_tab_gone"`
+	HttpTabState  *ebpf.Program `ebpf:"http_tab_state"`
+	HttpTabSweep  *ebpf.Program `ebpf:"http_tab_sweep"`
 }
 
 func (p *bpfPrograms) Close() error {
@@ -382,9 +382,9 @@ func (p *bpfPrograms) Close() error {
 		p.HttpSockState,
 		p.HttpSockSweep,
 		p.HttpSysExit,
-		p.HttpTableGone,
-		p.HttpTableState,
-		p.HttpTableSweep,
+		p.HttpTabGone,
+		p.HttpTabState,
+		p.HttpTabSweep,
 	)
 }
 

@@ -35,7 +35,7 @@ const arrivalHook = "http_arrival"
 // programs of each source; the last one is the sweep, which is run, not attached.
 var programsOf = map[Source][]string{
 	SourceSocket:  {"http_sock_send", "http_sock_recv", arrivalHook, "http_sock_state", "http_sock_gone", "http_sock_sweep"},
-	SourceSyscall: {"http_sys_exit", arrivalHook, "http_table_state", "http_table_gone", "http_table_sweep"},
+	SourceSyscall: {"http_sys_exit", arrivalHook, "http_tab_state", "http_tab_gone", "http_tab_sweep"},
 }
 
 // Load checks the kernel, loads the programs of the chosen source and attaches
