@@ -103,4 +103,21 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 	return 0;
 }
 
+static __always_inline void give_up(struct conn *c, enum probe_count why)
+{
+	count(why);
+	c->phase = PHASE_OVER;
+}
+
+/* Sends what c knows now; resp_len bytes of the response are in s->data. */
+static __always_inline void tell(struct scratch *s, struct conn *c, struct sock *sk,
+				 struct piece *p, __u64 resp_len, __u32 has)
+{
+	s->rec.now_ns = p->now_ns;
+	s->rec.resp_len = resp_len;
+	s->rec.resp_off = p->off;
+	s->rec.resp_end = p->off + p->len;
+	emit(s, c, sk, has);
+}
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * System-call entry: tracepoint sys_exit and the walk from the descriptor to
- * the socket, for kernels without the socket tracepoints. Kernel 5.8.
+ * the socket, for kernels without the socket tracepoints. Kernel 5.9.
  * It sees accept itself, and not what io_uring does.
  */
 #ifndef PROBE_ENTRY_SYSCALL_H

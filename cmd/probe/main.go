@@ -64,7 +64,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "probe",
 		Short: "See every HTTP request of every process on this host, and why it was slow",
 		Long: `probe sees every HTTP/1 request of every process on this host, with no change
-to any program: it needs Linux 5.8 or later with BTF, and root.
+to any program: it needs Linux 5.9 or later with BTF, and root.
 
   probe trace    one line per request, live
   probe run      statsd lines, to stdout or to --statsd udp://HOST:PORT`,

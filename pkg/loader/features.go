@@ -23,9 +23,13 @@ func checkKernel() (*btf.Spec, error) {
 		return nil, fmt.Errorf("%w: no BTF type information (/sys/kernel/btf/vmlinux); run a kernel built with CONFIG_DEBUG_INFO_BTF=y", ErrNotSupported)
 	}
 	if err := features.HaveMapType(ebpf.RingBuf); errors.Is(err, ebpf.ErrNotSupported) {
-		return nil, fmt.Errorf("%w: no BPF ring buffer; run kernel 5.8 or later", ErrNotSupported)
+		return nil, fmt.Errorf("%w: no BPF ring buffer; run kernel 5.9 or later", ErrNotSupported)
 	} else if err != nil {
 		return nil, fmt.Errorf("cannot create a BPF map: %w", explain(err))
+	}
+	var iterator *btf.Struct
+	if err := kernel.TypeByName("bpf_iter__bpf_map_elem", &iterator); err != nil {
+		return nil, fmt.Errorf("%w: no BPF iterators over maps; run kernel 5.9 or later", ErrNotSupported)
 	}
 	return kernel, nil
 }

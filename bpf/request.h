@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Bytes in the direction of requests: heads are kept until they are answered.
+ */
+#ifndef PROBE_REQUEST_H
+#define PROBE_REQUEST_H
+
+/* Moves the n bytes in s->data to where the head of a request is kept. */
+static __always_inline void keep_head(struct scratch *s, struct conn *c, __u64 n)
+{
+	bound(n);
+	if (n <= PROBE_HEAD_MAX)
+		bpf_probe_read_kernel(c->head, n, s->data);
+}
+
+/* A request begins with the n bytes in c->head. */
+static __always_inline void start_request(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+					  struct piece *p, __u64 n, const bool trusted)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	c->phase = PHASE_REQUEST;
+	c->tgid = id >> 32;
+	c->tid = (__u32)id;
+	c->req_off = p->off;
+	c->read_ns = c->start_ns = p->now_ns;
+	c->head_len = n;
+	c->head_done = ends_head(c->head, p, n);
+	c->after_clean = c->req_clean;
+	c->req_clean = n == p->len && n < cfg.capture_bytes ? c->head_done : p->clean;
+	c->first = 0;
+	c->reported = 0;
+	c->ahead = 0;
+	count(PROBE_COUNT_STARTS);
+	if (p->dir == DIR_RECV && c->family == CONN_TCP && tp) {
+		__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
+
+		__u64 arrived = c->peeked_ns ? c->peeked_ns : arrival_of(sk, tp, trusted);
+
+		if (arrived && arrived < p->now_ns)
+			c->start_ns = arrived;
+		c->first = READ(trusted, tp, bytes_received) == (__u64)unread + p->len;
+		if (!c->tx_off)
+			c->tx_off = 1ULL << 32 | READ(trusted, tp, write_seq);
+	}
+}
+
+/* The head came in pieces: puts the n bytes in s->data behind the kept ones. */
+static __always_inline void append_head(struct scratch *s, struct conn *c, struct piece *p, __u64 n)
+{
+	bool cut = n < p->len; /* what follows would not be contiguous */
+	__u64 have = c->head_len;
+
+	bound(have);
+	if (have >= PROBE_HEAD_MAX)
+		return;
+	bound(n);
+	if (n > PROBE_HEAD_MAX)
+		return;
+	/* Through the scratch: the verifier cannot bound have + n. */
+	bpf_probe_read_kernel(s->gather, PROBE_HEAD_MAX, c->head);
+	bpf_probe_read_kernel(s->gather + have, n, s->data);
+	bpf_probe_read_kernel(c->head, PROBE_HEAD_MAX, s->gather);
+	n += have;
+	if (n > PROBE_HEAD_MAX)
+		n = PROBE_HEAD_MAX;
+	c->head_len = n;
+	bound(n);
+	c->head_done =
+		cut || n >= cfg.capture_bytes ||
+		(n >= 4 && n <= PROBE_HEAD_MAX && *(__u32 *)(s->gather + n - 4) == CRLF_CRLF);
+}
+
+/* The kept request goes out alone; what is in s->data takes its place. */
+static __always_inline void replace_request(struct scratch *s, struct conn *c, struct sock *sk,
+					    struct tcp_sock *tp, struct piece *p, __u64 n,
+					    const bool trusted)
+{
+	bpf_probe_read_kernel(s->gather, PROBE_HEAD_MAX, s->data);
+	s->rec.now_ns = p->now_ns;
+	s->rec.resp_len = 0;
+	s->rec.resp_off = s->rec.resp_end = p->dir == DIR_RECV ? c->tx_off : c->rx_off;
+	emit(s, c, sk, PROBE_HAS_START);
+	bpf_probe_read_kernel(c->head, PROBE_HEAD_MAX, s->gather);
+	start_request(c, sk, tp, p, n, trusted);
+}
+
+/* Bytes in the direction of requests, on a connection whose role is known. */
+static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, struct sock *sk,
+					     struct tcp_sock *tp, struct piece *p, __u64 n,
+					     const bool begins, const bool trusted)
+{
+	if (c->phase == PHASE_RESPONSE) {
+		if (!begins)
+			return; /* the rest of a body whose answer came early */
+		start_request(c, sk, tp, p, n, trusted);
+		if (p->off < c->late_end) {
+			/* Its response was told already: this completes it. */
+			s->rec.now_ns = p->now_ns;
+			s->rec.resp_len = 0;
+			s->rec.resp_off = s->rec.resp_end = c->rx_off;
+			emit(s, c, sk, PROBE_HAS_START | PROBE_HAS_LATE);
+			c->phase = PHASE_RESPONSE;
+		}
+		return;
+	}
+	if (p->dir == DIR_RECV && begins && !c->ahead && sending_now(c, tp, trusted)) {
+		/* The answer to the kept request is on its way: this is the next. */
+		replace_request(s, c, sk, tp, p, n, trusted);
+		c->ahead = 1;
+		return;
+	}
+	if (c->head_done && n && is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n)) {
+		replace_request(s, c, sk, tp, p, n, trusted); /* pipelined */
+		return;
+	}
+	if (c->head_done && c->req_clean && begins && n < SURE_LEN && !c->ahead) {
+		/* A reader that takes the first byte of the next request early. */
+		replace_request(s, c, sk, tp, p, n, trusted);
+		c->ahead = 1;
+		return;
+	}
+	if (!c->head_done)
+		append_head(s, c, p, n);
+	c->req_clean = p->clean;
+}
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Bytes in the direction of responses: the first ones make the record.
+ */
+#ifndef PROBE_RESPONSE_H
+#define PROBE_RESPONSE_H
+
+/* A response begins with the n bytes in s->data. */
+static __always_inline void begin_response(struct scratch *s, struct conn *c, struct sock *sk,
+					   struct tcp_sock *tp, struct piece *p, __u64 n,
+					   const bool trusted)
+{
+	bool tunnel = is_status_101(s->data, n), ahead = c->ahead;
+	__u32 has = PROBE_HAS_STATUS;
+
+	c->late_end = 0;
+	/* What was spliced out of the socket counts too. */
+	if (p->dir == DIR_SEND && c->family == CONN_TCP && tp && c->rx_off)
+		c->rx_off += (__u32)(rx_seq(sk, tp, trusted) - (__u32)c->rx_off);
+	if (c->phase == PHASE_REQUEST && !ahead) {
+		has |= PROBE_HAS_START;
+		if (*(__u32 *)c->head == WORD('C', 'O', 'N', 'N'))
+			tunnel |= n >= 12 && s->data[9] == '2';
+	} else if (p->dir == DIR_RECV && sending_now(c, tp, trusted)) {
+		/* A client's reader was faster than its writer's return. */
+		__u32 seq = READ(trusted, tp, write_seq);
+
+		has |= PROBE_HAS_LATE;
+		c->late_end = c->tx_off ? c->tx_off + (__u32)(seq - (__u32)c->tx_off)
+					: (1ULL << 32 | seq);
+	}
+	tell(s, c, sk, p, n, has);
+	c->phase = ahead ? PHASE_REQUEST : PHASE_RESPONSE;
+	c->ahead = 0;
+	c->answered = 1;
+	c->pieces = 0;
+	c->resp_kept = n;
+	c->resp_last_ns = p->now_ns;
+	if (tunnel) {
+		count(PROBE_COUNT_TUNNELS);
+		c->phase = PHASE_OVER;
+	}
+}
+
+/* Bytes in the direction of responses, on a connection whose role is known. */
+static __always_inline void on_response_bytes(struct scratch *s, struct conn *c, struct sock *sk,
+					      struct tcp_sock *tp, struct piece *p, __u64 n,
+					      const bool begins, const bool trusted)
+{
+	if (begins && (n >= 7 || c->phase == PHASE_REQUEST)) {
+		begin_response(s, c, sk, tp, p, n, trusted);
+		return;
+	}
+	if (c->phase == PHASE_REQUEST && p->call.kind == CALL_FILE)
+		count(PROBE_DROP_NO_BUFFER); /* perhaps the head of the answer */
+	if (c->phase == PHASE_REQUEST && !c->answered && n) {
+		/* Not HTTP. If userspace knows the request it must hear of the end. */
+		give_up(c, PROBE_DROP_NOT_ANSWER);
+		if (c->reported)
+			tell(s, c, sk, p, 0, PROBE_HAS_CLOSE);
+		c->announced = 0;
+		return;
+	}
+	/* A later piece: small heads are completed, else it is only counted. */
+	if (n && c->resp_kept < cfg.capture_bytes && c->pieces < MAX_MORE) {
+		/* It may hold the beginning of the next response, too. */
+		tell(s, c, sk, p, n,
+		     c->phase == PHASE_REQUEST ? PROBE_HAS_MORE | PROBE_HAS_START : PROBE_HAS_MORE);
+		c->pieces++;
+		c->resp_kept += n;
+		c->resp_last_ns = p->now_ns;
+		return;
+	}
+	c->resp_last_ns = p->now_ns;
+	c->dirty = 1;
+	if (c->is_unix) {
+		/* No close is seen on Unix sockets, so nothing may wait for it. */
+		p->off += p->len;
+		p->len = 0;
+		tell(s, c, sk, p, 0, PROBE_HAS_PROGRESS);
+	}
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Where a connection stands: offsets of both directions, which are the kernel's
+ * own sequence numbers for TCP, and the arrival of what is being read.
+ */
+#ifndef PROBE_STREAM_H
+#define PROBE_STREAM_H
+
+static __always_inline struct arrival *arrival_slot(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&http_arrivals, &zero);
+}
+
+/* Inside a read: remembers when its data arrived. */
+static __always_inline void arrival_note(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	struct arrival *a = arrival_slot();
+
+	if (!a)
+		return;
+	a->sock = (__u64)sk;
+	a->ns = READ(trusted, tp, tcp_mstamp) * 1000;
+	a->seq = READ(trusted, tp, copied_seq);
+}
+
+/* After the read: when its data arrived, or 0 if the task changed CPU meanwhile. */
+static __always_inline __u64 arrival_of(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	struct arrival *a = arrival_slot();
+
+	if (!a || !tp || a->sock != (__u64)sk)
+		return 0;
+	/* A FIN read along has moved the number by one. */
+	return READ(trusted, tp, copied_seq) - a->seq <= 1 ? a->ns : 0;
+}
+
+/* Next byte to read, without the FIN, which takes a number once it was read. */
+static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	__u32 seq = READ(trusted, tp, copied_seq);
+
+	if ((READ(trusted, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE)) &&
+	    seq == READ(trusted, tp, rcv_nxt))
+		seq--;
+	return seq;
+}
+
+/*
+ * Bytes went out whose call has not returned yet: on another CPU the peer, and
+ * a second thread of this process, can be faster than that return.
+ */
+static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, const bool trusted)
+{
+	return c->family == CONN_TCP && tp && (__u32)c->tx_off != READ(trusted, tp, write_seq);
+}
+
+/* Moves the stream offset of the piece's direction over it. */
+static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				    struct piece *p, const bool trusted)
+{
+	__u64 *off = p->dir == DIR_RECV ? &c->rx_off : &c->tx_off;
+
+	if (c->family == CONN_TCP && tp) {
+		/* The low half of the offset is the kernel's sequence number. */
+		__u32 seq =
+			p->dir == DIR_RECV ? rx_seq(sk, tp, trusted) : READ(trusted, tp, write_seq);
+
+		if (!*off)
+			*off = (1ULL << 32 | seq) - p->len;
+		*off += (__u32)(seq - (__u32)*off);
+	} else {
+		*off += p->len;
+	}
+	p->off = *off - p->len;
+}
+
+#endif
