@@ -40,7 +40,8 @@ type Agent struct {
 	counters  []loader.Counter
 	sweeps    sweepTimer
 	deliver   delivery
-	interval  time.Duration // of the next drain
+	interval  time.Duration // until the next drain
+	quiet     int           // drains since one that found a record
 	nextFlush uint64
 	nextLog   uint64
 	batchNS   uint64

@@ -16,9 +16,12 @@ import (
 const (
 	// maxDrain is between two drains of the ring: long enough to cost nothing
 	// (waking the reader per record costs the observed server most of its
-	// speed), short enough for a live trace, and below the 10 ms after which
-	// the Go scheduler sends a signal to a thread that does not yield.
-	maxDrain = 4 * time.Millisecond
+	// speed), short enough for a live trace. idleDrain is after quietDrains
+	// empty ones; it must stay below the 10 ms after which the Go scheduler
+	// sends a signal to a thread that does not yield.
+	maxDrain    = 4 * time.Millisecond
+	idleDrain   = 8 * time.Millisecond
+	quietDrains = 25
 	// minDrain is when the ring fills fast.
 	minDrain = time.Millisecond
 	// fillTarget is the part of the ring that one interval may fill.
@@ -60,11 +63,14 @@ func (a *Agent) loop(ctx context.Context) error {
 // drain reads the ring to its end and chooses when to do so again.
 func (a *Agent) drain() error {
 	a.batchNS = a.clock.Now()
-	_, bytes, err := a.kernel.Drain(a.feed)
+	records, bytes, err := a.kernel.Drain(a.feed)
 	if err != nil {
 		return err
 	}
 	a.tracker.EndBatch()
+	if a.quiet++; records > 0 {
+		a.quiet = 0
+	}
 	ring := a.opt.RingBytes
 	if ring == 0 {
 		ring = loader.DefaultRingBytes
@@ -72,10 +78,13 @@ func (a *Agent) drain() error {
 	// What came in this interval will come in the next one.
 	fill := float64(bytes) / (float64(ring) * fillTarget)
 	next := maxDrain
-	if fill > 0 {
-		next = time.Duration(float64(a.interval) / fill)
+	switch {
+	case a.quiet > quietDrains:
+		next = idleDrain
+	case fill > 0:
+		next = min(time.Duration(float64(a.interval)/fill), maxDrain)
 	}
-	a.interval = min(max(next, minDrain), maxDrain)
+	a.interval = max(next, minDrain)
 	return nil
 }
 
@@ -89,10 +98,8 @@ func (a *Agent) feed(raw []byte) {
 
 // sweepTimer decides when to look at open connections.
 type sweepTimer struct {
-	next  uint64        // ns
-	cost  time.Duration // of the last sweep
-	drain bool          // records of a sweep are in the ring
-	unix  bool          // ... of one that named every Unix socket
+	next uint64        // ns
+	cost time.Duration // of the last sweep
 }
 
 const (

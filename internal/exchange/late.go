@@ -11,9 +11,9 @@ import "probe/pkg/events"
 const (
 	// maxLate bounds the records of one connection that wait for a request.
 	maxLate = 16
-	// lateBatches is for how many batches they wait: a preempted writer needs
-	// milliseconds.
-	lateBatches = 3
+	// lateBatches is for how many batches they wait, of about 4 ms each: a
+	// preempted writer needs milliseconds, on a busy host tens of them.
+	lateBatches = 16
 )
 
 // take applies a record, or lets it wait with those before it.

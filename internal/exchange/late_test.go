@@ -44,7 +44,7 @@ func TestLateRequestLost(t *testing.T) {
 	s := newStage(t, exchange.Options{})
 	s.play(out(get("/1")), in(okReply), sending(get("/2")), in(reply(404, "x")))
 	s.want(ok(get("/1"), okReply))
-	for range 10 {
+	for range 20 {
 		s.play()
 	}
 	s.want(ok(get("/1"), okReply), seen{Status: 404, Outcome: "ok", Out: len(reply(404, "x")), Flags: noRequest})
