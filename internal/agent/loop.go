@@ -36,9 +36,6 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.nextFlush = now + uint64(a.opt.Interval)
 	a.nextLog = now + uint64(a.opt.LogInterval)
 	a.stats.Start()
-	// The loop has a thread of its own, to sleep in one system call.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
 		a.clock.Sleep(a.interval)
 		runtime.Gosched() // the sleep did not: let others run
