@@ -77,6 +77,7 @@ if [ ! -e "$policy" ]; then
 fi
 
 export DEBIAN_FRONTEND=noninteractive
-apt-get -q update
+# APT_UPDATED=1: the package lists are fresh.
+[ "${APT_UPDATED-}" = 1 ] || apt-get -q update
 # shellcheck disable=SC2086 # a list of packages
-apt-get -q install -y --no-install-recommends $missing
+apt-get -q install -y --no-install-recommends $missing </dev/null
