@@ -123,7 +123,7 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 			socket_touched(sk);
 		return 0;
 	}
-	if (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)) {
+	if (flags & MSG_NOT_TAKEN) {
 		struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 
 		/* What is read next arrived by now. */

@@ -77,8 +77,8 @@ static __always_inline __u32 mmsg_bytes(struct call *call, __u32 messages)
 static __always_inline bool call_peeks(struct call *call, __u64 nr)
 {
 	if (nr == NR_recvfrom || nr == NR_recvmmsg)
-		return call->arg3 & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE | MSG_OOB);
-	return nr == NR_recvmsg && (call->arg2 & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE | MSG_OOB));
+		return call->arg3 & MSG_NOT_TAKEN;
+	return nr == NR_recvmsg && (call->arg2 & MSG_NOT_TAKEN);
 }
 
 /* Tracepoint sys_exit(regs, ret). */

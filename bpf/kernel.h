@@ -16,11 +16,12 @@
 #define MSG_PEEK     2
 #define MSG_TRUNC    0x20
 #define MSG_ERRQUEUE 0x2000
-#define S_IFMT       0170000
-#define S_IFSOCK     0140000
-#define EAGAIN       11
-#define PF_KTHREAD   0x00200000 /* include/linux/sched.h, since 2.6 */
-#define PF_IO_WORKER 0x00000010 /* include/linux/sched.h, since 5.12 */
+/* A receive with one of these does not take stream data into the buffer. */
+#define MSG_NOT_TAKEN (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)
+#define S_IFMT        0170000
+#define S_IFSOCK      0140000
+#define EAGAIN        11
+#define PF_KTHREAD    0x00200000 /* include/linux/sched.h, since 2.6 */
 
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1

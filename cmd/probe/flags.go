@@ -64,6 +64,15 @@ func fromEnvironment(f *pflag.FlagSet) error {
 	return first
 }
 
+// observe runs the agent with these flags until it ends.
+func (c *common) observe(cmd *cobra.Command, stdout, stderr io.Writer) error {
+	o, err := c.options(cmd, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	return agent.Run(cmd.Context(), o)
+}
+
 // options checks and converts what pflag cannot.
 func (c *common) options(cmd *cobra.Command, stdout, stderr io.Writer) (agent.Options, error) {
 	if err := fromEnvironment(cmd.Flags()); err != nil {

@@ -19,11 +19,7 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
   probe run --statsd udp://127.0.0.1:8125 --statsd-dialect dogstatsd`,
 		Args: usageArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := c.options(cmd, stdout, stderr)
-			if err != nil {
-				return err
-			}
-			return agent.Run(cmd.Context(), o)
+			return c.observe(cmd, stdout, stderr)
 		},
 	}
 	c.register(cmd.Flags())

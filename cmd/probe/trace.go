@@ -6,8 +6,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-
-	"probe/internal/agent"
 )
 
 func newTrace(stdout, stderr io.Writer) *cobra.Command {
@@ -19,11 +17,7 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
   probe trace --role both --json`,
 		Args: usageArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := c.options(cmd, stdout, stderr)
-			if err != nil {
-				return err
-			}
-			return agent.Run(cmd.Context(), o)
+			return c.observe(cmd, stdout, stderr)
 		},
 	}
 	c.opt.Trace = true

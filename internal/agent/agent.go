@@ -139,11 +139,7 @@ func (a *Agent) announce() error {
 
 // take receives every rebuilt exchange from the tracker.
 func (a *Agent) take(q *events.Request) {
-	port := uint16(0)
-	if q.Role == events.RoleServer {
-		port = q.Conn.Local.Port
-	}
-	q.Service = a.names.Service(q.PID, port, q.Conn.Comm, a.batchNS)
+	q.Service = a.service(q.Conn, q.Role, q.PID)
 	if len(q.Target) > 0 {
 		q.Route = a.routes.Template(q.Target)
 	}
@@ -151,6 +147,16 @@ func (a *Agent) take(q *events.Request) {
 	if a.trace != nil {
 		a.trace.Print(q)
 	}
+}
+
+// service names the process at our end of a connection; a server also by the
+// port it listens on.
+func (a *Agent) service(c *events.Conn, role events.Role, pid uint32) string {
+	port := uint16(0)
+	if role == events.RoleServer {
+		port = c.Local.Port
+	}
+	return a.names.Service(pid, port, c.Comm, a.batchNS)
 }
 
 // finish stops the hooks, takes what is left, and sends the last interval.

@@ -150,24 +150,29 @@ func (a *Agent) sweepNow(olderNS uint64, unix bool) error {
 
 // periodic flushes the interval and writes the log line when they are due.
 func (a *Agent) periodic(ctx context.Context) error {
-	now := a.batchNS
-	if a.export != nil && now >= a.nextFlush {
-		for a.nextFlush <= now {
-			a.nextFlush += uint64(a.opt.Interval)
-		}
+	if a.export != nil && due(&a.nextFlush, a.batchNS, a.opt.Interval) {
 		if err := a.flush(ctx); err != nil {
 			return err
 		}
 	}
-	if a.opt.LogInterval > 0 && now >= a.nextLog {
-		for a.nextLog <= now {
-			a.nextLog += uint64(a.opt.LogInterval)
-		}
+	if a.opt.LogInterval > 0 && due(&a.nextLog, a.batchNS, a.opt.LogInterval) {
 		a.clock.Resync()
 		a.collect()
 		a.logSummary("interval")
 	}
 	return nil
+}
+
+// due reports whether *nextNS has come and moves it to the next multiple of the
+// interval, so that the n-th time is at start + n × interval.
+func due(nextNS *uint64, nowNS uint64, interval time.Duration) bool {
+	if nowNS < *nextNS {
+		return false
+	}
+	for *nextNS <= nowNS {
+		*nextNS += uint64(interval)
+	}
+	return true
 }
 
 // flush hands the interval to the delivery; if that is still busy with the one
@@ -228,11 +233,7 @@ type serviceLoad struct {
 func (a *Agent) collect() {
 	load := map[serviceLoad]int{}
 	a.tracker.InFlight(func(c *events.Conn, role events.Role, pid uint32, open int) {
-		port := uint16(0)
-		if role == events.RoleServer {
-			port = c.Local.Port
-		}
-		load[serviceLoad{a.names.Service(pid, port, c.Comm, a.batchNS), role}] += open
+		load[serviceLoad{a.service(c, role, pid), role}] += open
 	})
 	for s, n := range load {
 		a.stats.SetInFlight(s.service, s.role, n)
