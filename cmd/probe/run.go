@@ -22,7 +22,7 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 			return c.observe(cmd, stdout, stderr)
 		},
 	}
-	c.register(cmd.Flags())
+	c.register(cmd.Flags(), "basic")
 	f := cmd.Flags()
 	f.StringVar(&c.opt.Statsd, "statsd", "", "where to send: udp://HOST:PORT or stdout: (default: STATSD_HOST, else stdout)")
 	f.StringVar(&c.opt.Dialect, "statsd-dialect", "plain", "plain or dogstatsd")

@@ -21,7 +21,7 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	c.opt.Trace = true
-	c.register(cmd.Flags())
+	c.register(cmd.Flags(), "full")
 	f := cmd.Flags()
 	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")
 	f.BoolVar(&c.opt.Query, "capture-query", false, "keep query strings; they may hold secrets")

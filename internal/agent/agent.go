@@ -77,7 +77,7 @@ func build(o Options) (*Agent, error) {
 		stats:    stats.New(stats.Options{Now: mono, SummaryRole: summaryRole(o.Role)}),
 		interval: maxDrain,
 	}
-	a.tracker = exchange.New(exchange.Options{}, a.take)
+	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
 	if o.Trace {
 		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Wall: now.Wall})
 		return a, nil

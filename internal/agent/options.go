@@ -24,6 +24,8 @@ import (
 type Options struct {
 	// Source is auto, socket or syscall; Role is server, client or both.
 	Source, Role string
+	// Detail is off, basic or full; empty means basic.
+	Detail string
 	// Filters; empty means everything.
 	Ports []uint16
 	PIDs  []uint32
@@ -84,7 +86,7 @@ func (o Options) Validate() error {
 
 func (o Options) loaderOptions() (loader.Options, error) {
 	lo := loader.Options{
-		Source: loader.Source(o.Source), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
+		Source: loader.Source(o.Source), Detail: loader.Detail(o.Detail), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
 		CaptureBytes: o.CaptureBytes, RingBytes: o.RingBytes,
 	}
 	switch o.Role {
