@@ -49,6 +49,10 @@ func (p *Printer) appendJSON(b []byte, q *events.Request) []byte {
 	if q.Times.Attribution != events.AttributionNone {
 		b = appendAttribution(b, &q.Times)
 	}
+	if p.opt.Slow > 0 {
+		p.sentence = p.appendBlame(p.sentence[:0], q)
+		b = appendString(append(b, `,"blame":`...), p.sentence)
+	}
 	b = appendFlags(b, q.Flags)
 	return append(b, "}\n"...)
 }

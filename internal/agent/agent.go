@@ -79,7 +79,7 @@ func build(o Options) (*Agent, error) {
 	}
 	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
 	if o.Trace {
-		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Wall: now.Wall})
+		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall})
 		return a, nil
 	}
 	eo, err := o.exportOptions(mono)

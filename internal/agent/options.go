@@ -47,6 +47,8 @@ type Options struct {
 	// Trace prints requests instead of sending statsd lines; JSON and Query
 	// choose the form.
 	Trace, JSON, Query bool
+	// Slow prints only requests that took at least this long, with the reason.
+	Slow time.Duration
 
 	// Stdout gets lines of output; Log gets everything else.
 	Stdout io.Writer
@@ -75,7 +77,7 @@ func (o Options) Validate() error {
 	if err == nil && o.Interval < MinInterval && !o.Trace {
 		err = fmt.Errorf("interval %v: at least %v", o.Interval, MinInterval)
 	}
-	if err == nil && (o.Duration < 0 || o.LogInterval < 0) {
+	if err == nil && (o.Duration < 0 || o.LogInterval < 0 || o.Slow < 0) {
 		err = errors.New("a duration must not be negative")
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ package export
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,6 +31,10 @@ func TestTableAndEncoderAgree(t *testing.T) {
 		s.Role = role
 		if role == events.RoleClient { // has no waits: see events.Wait.Known
 			s.Samples.WaitAccept, s.Samples.WaitSocket = nil, nil
+		} else {
+			for i := range s.Samples.Parts {
+				s.Samples.Parts[i] = []time.Duration{1}
+			}
 		}
 		lines = e.AppendSeries(lines, s)
 		lines = e.AppendInFlight(lines, &stats.InFlight{Role: role})
