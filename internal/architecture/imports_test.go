@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"pkg/events":         {},
 	"pkg/loader":         {},
 	"pkg/stats":          {"pkg/events"},
-	"pkg/export":         {"pkg/stats", "pkg/events"},
+	"pkg/export":         {"pkg/stats"},
 	"internal/clock":     {},
 	"internal/http1":     {},
 	"internal/route":     {},

@@ -54,6 +54,19 @@ func TestTableAndEncoderAgree(t *testing.T) {
 	}
 }
 
+func TestPartMetricsFollowTheParts(t *testing.T) {
+	t.Parallel()
+	for i, m := range partMetrics {
+		want := events.Part(i).String()
+		if events.Part(i).Blocked() {
+			want = "blocked." + want
+		}
+		if m.name != want {
+			t.Errorf("part %d is called %s, want %s", i, m.name, want)
+		}
+	}
+}
+
 func TestLongestName(t *testing.T) {
 	t.Parallel()
 	for _, m := range exchangeMetrics() {

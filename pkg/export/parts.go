@@ -2,20 +2,20 @@
 
 package export
 
-import "probe/pkg/events"
+import "probe/pkg/stats"
 
-// partMetrics name the parts of a request's time, by events.Part.
-var partMetrics = [events.NumParts]struct{ name, description string }{
-	events.PartCPU:          {"cpu", "on a CPU"},
-	events.PartRunQueue:     {"runq", "ready to run while another task had the CPU"},
-	events.PartThrottled:    {"throttled", "ready to run with the CPU quota of its group used up"},
-	events.PartMemory:       {"memory", "reclaim, compaction, swap-in and major faults"},
-	events.PartLock:         {"blocked.lock", "until another thread of the process woke it"},
-	events.PartDisk:         {"blocked.disk", "waiting for a disk"},
-	events.PartNet:          {"blocked.net", "waiting for bytes on a socket"},
-	events.PartSleep:        {"blocked.sleep", "until a timer of its own ended"},
-	events.PartOther:        {"blocked.other", "blocked for another reason; with --detail basic for any"},
-	events.PartUnattributed: {"unattributed", "not known"},
+// partMetrics name the parts of a request's time, in the order of stats.Samples.Parts.
+var partMetrics = [stats.NumParts]struct{ name, description string }{
+	{"cpu", "on a CPU"},
+	{"runq", "ready to run while another task had the CPU"},
+	{"throttled", "ready to run with the CPU quota of its group used up"},
+	{"memory", "reclaim, compaction, swap-in and major faults"},
+	{"blocked.lock", "until another thread of the process woke it"},
+	{"blocked.disk", "waiting for a disk"},
+	{"blocked.net", "waiting for bytes on a socket"},
+	{"blocked.sleep", "until a timer of its own ended"},
+	{"blocked.other", "blocked for another reason; with --detail basic for any"},
+	{"unattributed", "not known"},
 }
 
 // partsDescription ends the description of each.

@@ -16,6 +16,9 @@ const NumOutcomes = int(events.OutcomeInProgress) + 1
 // NumRoles is the number of events.Role values.
 const NumRoles = int(events.RoleClient) + 1
 
+// NumParts is the number of events.Part values.
+const NumParts = events.NumParts
+
 // Recorder aggregates requests. It is safe for concurrent use.
 type Recorder struct {
 	mu  sync.Mutex
