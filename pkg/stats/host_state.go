@@ -27,6 +27,8 @@ type HostState struct {
 	Listen       *Listen       `json:"listen,omitempty"`
 	// Services are the control groups that hold processes, ordered by name.
 	Services []Service `json:"services,omitempty"`
+	// ServicesRefused is the number of those beyond the reader's limit.
+	ServicesRefused int `json:"services_refused,omitempty"`
 
 	// Missing are the sources that could not be read.
 	Missing []MissingSource `json:"not_available,omitempty"`

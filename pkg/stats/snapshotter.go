@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,16 +142,24 @@ func (s *Snapshotter) Push(raw *HostState) {
 
 // addInputs puts in what does not come from the reader.
 func (s *Snapshotter) addInputs(state *HostState) {
+	state.Missing = slices.Clone(state.Missing)
 	if s.opt.SchedDelay != nil {
 		if d, known := s.opt.SchedDelay(); known {
 			d.Quantiles = true
 			state.SchedDelay = &d
+			state.Missing = slices.DeleteFunc(state.Missing, func(m MissingSource) bool {
+				return m.Source == string(ResourceSchedDelay)
+			})
 		}
 	}
 	if s.opt.ClientErrors != nil {
 		if t, known := s.opt.ClientErrors(); known {
 			state.ClientErrors = &ClientErrors{Total: t}
 		}
+	}
+	if state.ClientErrors == nil {
+		state.Missing = append(state.Missing,
+			MissingSource{string(ResourceClientErrors), "outbound calls are not observed"})
 	}
 }
 
