@@ -82,7 +82,7 @@ func (f *findings) listen(l *stats.Listen) {
 	}
 	for _, s := range l.Sockets {
 		if s.Length > 0 && float64(s.Length) >= noteQueue*float64(s.Limit) {
-			f.add("listen", SocketName(s), "%d connections wait to be accepted, %d may", s.Length, s.Limit)
+			f.add("listen", SocketName(s), "%d connections wait to be accepted, the limit is %d", s.Length, s.Limit)
 		}
 	}
 	if c := l.Counters; c != nil {

@@ -45,8 +45,8 @@ func TestUnderPressure(t *testing.T) {
 			Sockets:  []stats.ListenSocket{{Address: "::", Port: 80, Length: 4, Limit: 8}, {Address: "127.0.0.1", Port: 81, Length: 1}},
 			Counters: &stats.ListenCounters{Overflows: 2, Drops: 3, RequestDrops: 4},
 		}}, []Finding{
-			{"listen", "[::]:80", "4 connections wait to be accepted, 8 may"},
-			{"listen", "127.0.0.1:81", "1 connections wait to be accepted, 0 may"},
+			{"listen", "[::]:80", "4 connections wait to be accepted, the limit is 8"},
+			{"listen", "127.0.0.1:81", "1 connections wait to be accepted, the limit is 0"},
 			{"listen", "", "3 connections lost, 2 of them because an accept queue was full"},
 			{"listen", "", "4 connection requests lost because a queue of half-open connections was full"},
 		}},

@@ -166,8 +166,8 @@ type Listen struct {
 type ListenSocket struct {
 	Address string `json:"address"`
 	Port    uint16 `json:"port"`
-	// Length is the number of connections not accepted yet, Limit how many
-	// there may be; the kernel refuses from Limit + 1 on.
+	// Length is the number of connections not accepted yet, Limit what listen(2)
+	// asked for, at most net.core.somaxconn; the kernel takes one more.
 	Length uint32 `json:"length"`
 	Limit  uint32 `json:"limit"`
 	// Inode names the socket, as in /proc/PID/fd.
