@@ -120,13 +120,13 @@ func (o SnapshotterOptions) validate() error {
 // what it points to must not change after it. A look that is not later than
 // the one before is ignored.
 func (s *Snapshotter) Push(raw *HostState) {
+	own := *raw
+	s.addInputs(&own) // before the lock: it may take its time
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.base != nil && raw.Time <= s.base.Time {
+	if s.base != nil && own.Time <= s.base.Time {
 		return
 	}
-	own := *raw
-	s.addInputs(&own)
 	if s.base == nil {
 		s.base = &own
 		s.interval.restart(&own)
