@@ -115,6 +115,39 @@ func TestRunExportsHost(t *testing.T) {
 	}
 }
 
+// What was seen since the last interval leaves at the end.
+func TestRunFlushesHostAtTheEnd(t *testing.T) {
+	c, out := startChild(t), &lockedBuffer{}
+	r := start(t, agent.Options{
+		Statsd: "stdout:", Stdout: out, PIDs: []uint32{c.pid}, SnapshotInterval: agent.MinSnapshotInterval,
+	})
+	time.Sleep(5 * agent.MinSnapshotInterval)
+	if text := out.String(); text != "" {
+		t.Errorf("before the first interval ended: %s", text)
+	}
+	r.stop()
+	for _, name := range []string{"probe.host.cpu.used_ratio:", "probe.host.memory.used_ratio:"} {
+		if !strings.Contains(out.String(), name) {
+			t.Errorf("no %s in:\n%s", name, out)
+		}
+	}
+	// Calls are observed at the server's end only.
+	if strings.Contains(out.String(), "overload.client_errors") {
+		t.Error("client errors are judged and cannot be known")
+	}
+}
+
+// Without an interval the host is left alone.
+func TestRunWithoutHost(t *testing.T) {
+	c, out := startChild(t), &lockedBuffer{}
+	r := start(t, agent.Options{Statsd: "stdout:", Stdout: out, PIDs: []uint32{c.pid}})
+	c.request(1)
+	r.stop()
+	if !strings.Contains(out.String(), requests) || strings.Contains(out.String(), "probe.host.") {
+		t.Errorf("the host was looked at:\n%s", out)
+	}
+}
+
 func hasLine(text, begin, end string) bool {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, begin) && strings.HasSuffix(line, end) {

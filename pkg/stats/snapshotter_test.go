@@ -514,3 +514,29 @@ func TestRecorderCountsClientErrors(t *testing.T) {
 		t.Errorf("client errors (-want +got):\n%s", diff)
 	}
 }
+
+// Totals that grow faster than the time, or go back, give shares from 0 to 1
+// and no counts from below 0.
+func TestSnapshotterOddTotals(t *testing.T) {
+	t.Parallel()
+	h := &hostSim{}
+	s := newSnapshotter(t, h, nil)
+	counters := func(n uint64) *Listen { return &Listen{Counters: &ListenCounters{Total: ListenTotals{Drops: n}}} }
+	s.Push(h.use(time.Second, 0, 0, 0))
+	state := h.use(time.Second, 1.5, 0.5, 1.5)
+	state.Listen = counters(9)
+	s.Push(state)
+	got := s.Latest()
+	if got.CPU.Used != 1 || got.PSI.Memory.Some.Ratio != 1 || got.Listen.Counters != nil {
+		t.Errorf("too fast: cpu %+v, psi %+v, counters %+v", got.CPU, got.PSI.Memory.Some, got.Listen.Counters)
+	}
+	h.cpu.Used, h.stall = 0, 0
+	h.errors = ClientErrorTotals{}
+	state = h.use(time.Second, 0, 0.5, 0)
+	state.Listen = counters(3)
+	s.Push(state)
+	got = s.Latest()
+	if got.CPU.Used != 0 || got.PSI.Memory.Some.Ratio != 0 || got.Listen.Counters.Drops != 0 {
+		t.Errorf("back: cpu %+v, psi %+v, counters %+v", got.CPU, got.PSI.Memory.Some, got.Listen.Counters)
+	}
+}
