@@ -22,7 +22,7 @@ import (
 )
 
 // Agent is the running program. All its parts are used by one goroutine, the
-// pipeline; only the delivery of lines runs beside it.
+// pipeline; only the delivery of lines and the looks at the host run beside it.
 type Agent struct {
 	opt     Options
 	log     *slog.Logger
@@ -34,6 +34,7 @@ type Agent struct {
 	stats   *stats.Recorder
 	export  *export.Exporter   // nil when tracing
 	trace   *accesslog.Printer // nil when not
+	host    *hostWatch         // nil when not
 
 	record    events.Record
 	decodeErr uint64 // records that did not decode
@@ -78,6 +79,9 @@ func build(o Options) (*Agent, error) {
 		interval: maxDrain,
 	}
 	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
+	if a.host, err = newHostWatch(o, mono, a.clientErrors); err != nil {
+		return nil, err
+	}
 	if o.Trace {
 		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall})
 		return a, nil
@@ -122,7 +126,9 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		ctx, cancel = context.WithTimeout(ctx, a.opt.Duration)
 		defer cancel()
 	}
+	a.host.start(ctx)
 	err = a.loop(ctx)
+	a.host.close()
 	return errors.Join(err, a.finish())
 }
 
@@ -173,7 +179,9 @@ func (a *Agent) finish() error {
 		a.collect()
 		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
 		defer cancel()
-		if e := a.export.Export(ctx, a.stats.Flush()); e != nil {
+		last := a.stats.Flush()
+		a.host.flush(last)
+		if e := a.export.Export(ctx, last); e != nil {
 			a.log.Warn("last interval not delivered", "error", e)
 		}
 		err = errors.Join(err, a.export.Close(ctx))

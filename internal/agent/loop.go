@@ -187,6 +187,7 @@ func (a *Agent) flush(ctx context.Context) error {
 	}
 	a.collect()
 	snapshot := a.stats.Flush()
+	a.host.flush(snapshot)
 	a.deliver.start(func() {
 		// Stopping must not cut a delivery short; it has its own time limit.
 		if err := a.export.Export(context.WithoutCancel(ctx), snapshot); err != nil {

@@ -44,6 +44,11 @@ type Options struct {
 	Statsd, Dialect, Prefix string
 	Interval, LogInterval   time.Duration
 
+	// SnapshotInterval is between two looks at the host, 0 for none; Thresholds
+	// say when it is overloaded.
+	SnapshotInterval time.Duration
+	Thresholds       Thresholds
+
 	// Trace prints requests instead of sending statsd lines; JSON and Query
 	// choose the form.
 	Trace, JSON, Query bool
@@ -76,6 +81,9 @@ func (o Options) Validate() error {
 	}
 	if err == nil && o.Interval < MinInterval && !o.Trace {
 		err = fmt.Errorf("interval %v: at least %v", o.Interval, MinInterval)
+	}
+	if err == nil {
+		err = o.validateHost()
 	}
 	if err == nil && (o.Duration < 0 || o.LogInterval < 0 || o.Slow < 0) {
 		err = errors.New("a duration must not be negative")

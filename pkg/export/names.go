@@ -123,6 +123,7 @@ func Metrics() []Metric {
 			all = append(all, m)
 		}
 	}
+	all = append(all, hostMetrics()...)
 	return append(all, selfMetrics()...)
 }
 

@@ -39,6 +39,7 @@ func TestTableAndEncoderAgree(t *testing.T) {
 		lines = e.AppendSeries(lines, s)
 		lines = e.AppendInFlight(lines, &stats.InFlight{Role: role})
 	}
+	lines = e.AppendHost(lines, fullHost())
 	recorder := stats.New(stats.Options{})
 	Counters{}.Report(recorder.SetSelf)
 	for _, v := range recorder.Flush().Self {

@@ -24,6 +24,9 @@ type Snapshot struct {
 	Self []SelfValue
 	// ActiveSeries is the number of series in memory, idle ones included.
 	ActiveSeries int
+	// Host is what Snapshotter.Flush returned, put in by the caller; nil
+	// without one.
+	Host *HostInterval
 
 	// arena holds the samples of all series, so that a Flush makes one
 	// allocation for them.
@@ -79,7 +82,7 @@ func (r *Recorder) FlushInto(s *Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.opt.Now()
-	s.Interval = now - r.lastFlush
+	s.Interval, s.Host = now-r.lastFlush, nil
 	r.lastFlush = now
 	r.flushSeries(s)
 	r.flushInFlight(s)
