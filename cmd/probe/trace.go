@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"probe/internal/agent"
 )
 
 func newTrace(stdout, stderr io.Writer) *cobra.Command {
@@ -22,6 +24,7 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	c.opt.Trace = true
+	c.opt.SnapshotInterval = agent.DefaultSnapshotInterval // for the pressure in a blame
 	c.register(cmd.Flags(), "full")
 	f := cmd.Flags()
 	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")

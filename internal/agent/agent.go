@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"probe/internal/accesslog"
@@ -35,6 +36,7 @@ type Agent struct {
 	export  *export.Exporter   // nil when tracing
 	trace   *accesslog.Printer // nil when not
 	host    *hostWatch         // nil when not
+	delays  delayWatch
 
 	record    events.Record
 	decodeErr uint64 // records that did not decode
@@ -79,11 +81,11 @@ func build(o Options) (*Agent, error) {
 		interval: maxDrain,
 	}
 	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
-	if a.host, err = newHostWatch(o, mono, a.clientErrors); err != nil {
+	if a.host, err = newHostWatch(o, mono, a.clientErrors, a.delays.host); err != nil {
 		return nil, err
 	}
 	if o.Trace {
-		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall})
+		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall, MemoryPressure: a.memoryPressure})
 		return a, nil
 	}
 	eo, err := o.exportOptions(mono)
@@ -115,6 +117,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.kernel.Close()) }()
+	a.delays.kernel = a.kernel
 	if err := a.announce(); err != nil {
 		return err
 	}
@@ -133,7 +136,11 @@ func (a *Agent) run(ctx context.Context) (err error) {
 }
 
 func (a *Agent) announce() error {
-	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role)
+	detail, missing := a.kernel.Detail()
+	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role, "detail", string(detail))
+	if len(missing) > 0 {
+		a.log.Warn("this kernel cannot tell all of where time goes", "missing", strings.Join(missing, ", "))
+	}
 	if a.opt.ReadyFile == "" {
 		return nil
 	}
@@ -150,6 +157,9 @@ func (a *Agent) take(q *events.Request) {
 		q.Route = a.routes.Template(q.Target)
 	}
 	a.stats.Record(q)
+	if q.Role == events.RoleServer {
+		a.delays.served(q.PID, q.Service)
+	}
 	if a.trace != nil {
 		a.trace.Print(q)
 	}
@@ -179,9 +189,7 @@ func (a *Agent) finish() error {
 		a.collect()
 		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
 		defer cancel()
-		last := a.stats.Flush()
-		a.host.flush(last)
-		if e := a.export.Export(ctx, last); e != nil {
+		if e := a.export.Export(ctx, a.flushStats()); e != nil {
 			a.log.Warn("last interval not delivered", "error", e)
 		}
 		err = errors.Join(err, a.export.Close(ctx))
