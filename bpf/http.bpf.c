@@ -32,6 +32,7 @@
 #include "user_buf.h"
 #include "classify.h"
 #include "emit.h"
+#include "judge.h"
 #include "filter.h"
 #include "stream.h"
 #include "request.h"

@@ -135,6 +135,7 @@ struct thread_info {
 #endif
 
 struct io_uring_task;
+struct seq_file;
 struct bpf_local_storage;
 
 struct rq {
@@ -163,6 +164,9 @@ struct task_struct {
 	unsigned int __state; /* since 5.14 */
 	int pid;
 	int tgid;
+	struct task_struct *group_leader;
+	__u64 start_boottime; /* since 5.5 */
+	__u32 self_exec_id;   /* 64 bits since 5.7, of which these are the lower half */
 	unsigned in_iowait : 1;
 	unsigned in_memstall : 1; /* CONFIG_PSI */
 	bool throttled;           /* since 6.18, CONFIG_CFS_BANDWIDTH */
@@ -184,7 +188,13 @@ struct task_struct___old {
 };
 
 struct bpf_iter_meta {
+	struct seq_file *seq;
 	__u64 seq_num;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

@@ -219,7 +219,8 @@ type unitProbeConfig struct {
 	Pids         [16]uint32
 	CommsLen     uint8
 	Detail       uint8
-	Pad          [2]uint8
+	Judge        uint8
+	Pad          uint8
 	Comms        [8][16]uint8
 }
 
@@ -245,12 +246,13 @@ const (
 	unitProbeCountPROBE_COUNT_CONNS          unitProbeCount = 16
 	unitProbeCountPROBE_DROP_NO_THREAD       unitProbeCount = 17
 	unitProbeCountPROBE_DROP_NO_DELAYS       unitProbeCount = 18
-	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 19
+	unitProbeCountPROBE_DROP_NOT_ASKED       unitProbeCount = 19
+	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 20
 )
 
 type unitProbeCounters struct {
 	_        structs.HostLayout
-	Value    [19]uint64
+	Value    [20]uint64
 	NextConn uint64
 }
 
@@ -277,6 +279,13 @@ const (
 	unitProbeHasPROBE_HAS_LOOP     unitProbeHas = 4096
 )
 
+type unitProbeProcess struct {
+	_       structs.HostLayout
+	Tgid    uint32
+	Execs   uint32
+	StartNs uint64
+}
+
 type unitProbeRole uint32
 
 const (
@@ -291,6 +300,14 @@ type unitProbeSweep struct {
 	UnixAlive uint32
 	Pad       uint32
 }
+
+type unitProbeVerdict uint32
+
+const (
+	unitProbeVerdictPROBE_VERDICT_ASKED    unitProbeVerdict = 0
+	unitProbeVerdictPROBE_VERDICT_WANTED   unitProbeVerdict = 1
+	unitProbeVerdictPROBE_VERDICT_UNWANTED unitProbeVerdict = 2
+)
 
 type unitScratch struct {
 	_   structs.HostLayout
@@ -401,6 +418,8 @@ const (
 	unitMapHttpEmpty         = "http_empty"
 	unitMapHttpEvents        = "http_events"
 	unitMapHttpScratch       = "http_scratch"
+	unitMapJudgeAsked        = "judge_asked"
+	unitMapJudgeKnown        = "judge_known"
 	unitMapSchedDelays       = "sched_delays"
 	unitMapSchedTasks        = "sched_tasks"
 	unitMapSchedThreads      = "sched_threads"
@@ -410,6 +429,9 @@ const (
 	unitMapUnitConns         = "unit_conns"
 	unitMapUnitTcps          = "unit_tcps"
 	unitProgHttpSysExit      = "http_sys_exit"
+	unitProgJudgeExec        = "judge_exec"
+	unitProgJudgeFork        = "judge_fork"
+	unitProgJudgeTasks       = "judge_tasks"
 	unitProgUnitAdvance      = "unit_advance"
 	unitProgUnitClassify     = "unit_classify"
 	unitProgUnitEndsHead     = "unit_ends_head"
@@ -479,6 +501,9 @@ type unitSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type unitProgramSpecs struct {
 	HttpSysExit   *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
+	JudgeExec     *ebpf.ProgramSpec `ebpf:"judge_exec"`
+	JudgeFork     *ebpf.ProgramSpec `ebpf:"judge_fork"`
+	JudgeTasks    *ebpf.ProgramSpec `ebpf:"judge_tasks"`
 	UnitAdvance   *ebpf.ProgramSpec `ebpf:"unit_advance"`
 	UnitClassify  *ebpf.ProgramSpec `ebpf:"unit_classify"`
 	UnitEndsHead  *ebpf.ProgramSpec `ebpf:"unit_ends_head"`
@@ -500,6 +525,8 @@ type unitMapSpecs struct {
 	HttpEmpty     *ebpf.MapSpec `ebpf:"http_empty"`
 	HttpEvents    *ebpf.MapSpec `ebpf:"http_events"`
 	HttpScratch   *ebpf.MapSpec `ebpf:"http_scratch"`
+	JudgeAsked    *ebpf.MapSpec `ebpf:"judge_asked"`
+	JudgeKnown    *ebpf.MapSpec `ebpf:"judge_known"`
 	SchedDelays   *ebpf.MapSpec `ebpf:"sched_delays"`
 	SchedTasks    *ebpf.MapSpec `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.MapSpec `ebpf:"sched_threads"`
@@ -559,6 +586,8 @@ type unitMaps struct {
 	HttpEmpty     *ebpf.Map `ebpf:"http_empty"`
 	HttpEvents    *ebpf.Map `ebpf:"http_events"`
 	HttpScratch   *ebpf.Map `ebpf:"http_scratch"`
+	JudgeAsked    *ebpf.Map `ebpf:"judge_asked"`
+	JudgeKnown    *ebpf.Map `ebpf:"judge_known"`
 	SchedDelays   *ebpf.Map `ebpf:"sched_delays"`
 	SchedTasks    *ebpf.Map `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.Map `ebpf:"sched_threads"`
@@ -578,6 +607,8 @@ func (m *unitMaps) Close() error {
 		m.HttpEmpty,
 		m.HttpEvents,
 		m.HttpScratch,
+		m.JudgeAsked,
+		m.JudgeKnown,
 		m.SchedDelays,
 		m.SchedTasks,
 		m.SchedThreads,
@@ -616,6 +647,9 @@ type unitVariables struct {
 // It can be passed to loadUnitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type unitPrograms struct {
 	HttpSysExit   *ebpf.Program `ebpf:"http_sys_exit"`
+	JudgeExec     *ebpf.Program `ebpf:"judge_exec"`
+	JudgeFork     *ebpf.Program `ebpf:"judge_fork"`
+	JudgeTasks    *ebpf.Program `ebpf:"judge_tasks"`
 	UnitAdvance   *ebpf.Program `ebpf:"unit_advance"`
 	UnitClassify  *ebpf.Program `ebpf:"unit_classify"`
 	UnitEndsHead  *ebpf.Program `ebpf:"unit_ends_head"`
@@ -629,6 +663,9 @@ type unitPrograms struct {
 func (p *unitPrograms) Close() error {
 	return _UnitClose(
 		p.HttpSysExit,
+		p.JudgeExec,
+		p.JudgeFork,
+		p.JudgeTasks,
 		p.UnitAdvance,
 		p.UnitClassify,
 		p.UnitEndsHead,

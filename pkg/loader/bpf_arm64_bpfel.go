@@ -104,7 +104,8 @@ type bpfProbeConfig struct {
 	Pids         [16]uint32
 	CommsLen     uint8
 	Detail       uint8
-	Pad          [2]uint8
+	Judge        uint8
+	Pad          uint8
 	Comms        [8][16]uint8
 }
 
@@ -142,12 +143,13 @@ const (
 	bpfProbeCountPROBE_COUNT_CONNS          bpfProbeCount = 16
 	bpfProbeCountPROBE_DROP_NO_THREAD       bpfProbeCount = 17
 	bpfProbeCountPROBE_DROP_NO_DELAYS       bpfProbeCount = 18
-	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 19
+	bpfProbeCountPROBE_DROP_NOT_ASKED       bpfProbeCount = 19
+	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 20
 )
 
 type bpfProbeCounters struct {
 	_        structs.HostLayout
-	Value    [19]uint64
+	Value    [20]uint64
 	NextConn uint64
 }
 
@@ -198,6 +200,13 @@ const (
 	bpfProbePartPROBE_PARTS          bpfProbePart = 10
 )
 
+type bpfProbeProcess struct {
+	_       structs.HostLayout
+	Tgid    uint32
+	Execs   uint32
+	StartNs uint64
+}
+
 type bpfProbeRecord struct {
 	_       structs.HostLayout
 	Has     uint16
@@ -242,6 +251,14 @@ type bpfProbeTimes struct {
 	Attribution uint8
 	Pad         [7]uint8
 }
+
+type bpfProbeVerdict uint32
+
+const (
+	bpfProbeVerdictPROBE_VERDICT_ASKED    bpfProbeVerdict = 0
+	bpfProbeVerdictPROBE_VERDICT_WANTED   bpfProbeVerdict = 1
+	bpfProbeVerdictPROBE_VERDICT_UNWANTED bpfProbeVerdict = 2
+)
 
 type bpfScratch struct {
 	_      structs.HostLayout
@@ -313,6 +330,8 @@ const (
 	bpfMapHttpEmpty         = "http_empty"
 	bpfMapHttpEvents        = "http_events"
 	bpfMapHttpScratch       = "http_scratch"
+	bpfMapJudgeAsked        = "judge_asked"
+	bpfMapJudgeKnown        = "judge_known"
 	bpfMapSchedDelays       = "sched_delays"
 	bpfMapSchedTasks        = "sched_tasks"
 	bpfMapSchedThreads      = "sched_threads"
@@ -328,6 +347,9 @@ const (
 	bpfProgHttpTabGone      = "http_tab_gone"
 	bpfProgHttpTabState     = "http_tab_state"
 	bpfProgHttpTabSweep     = "http_tab_sweep"
+	bpfProgJudgeExec        = "judge_exec"
+	bpfProgJudgeFork        = "judge_fork"
+	bpfProgJudgeTasks       = "judge_tasks"
 	bpfProgMemCompactOff    = "mem_compact_off"
 	bpfProgMemCompactOn     = "mem_compact_on"
 	bpfProgMemGroupOff      = "mem_group_off"
@@ -402,6 +424,9 @@ type bpfProgramSpecs struct {
 	HttpTabGone   *ebpf.ProgramSpec `ebpf:"http_tab_gone"`
 	HttpTabState  *ebpf.ProgramSpec `ebpf:"http_tab_state"`
 	HttpTabSweep  *ebpf.ProgramSpec `ebpf:"http_tab_sweep"`
+	JudgeExec     *ebpf.ProgramSpec `ebpf:"judge_exec"`
+	JudgeFork     *ebpf.ProgramSpec `ebpf:"judge_fork"`
+	JudgeTasks    *ebpf.ProgramSpec `ebpf:"judge_tasks"`
 	MemCompactOff *ebpf.ProgramSpec `ebpf:"mem_compact_off"`
 	MemCompactOn  *ebpf.ProgramSpec `ebpf:"mem_compact_on"`
 	MemGroupOff   *ebpf.ProgramSpec `ebpf:"mem_group_off"`
@@ -425,6 +450,8 @@ type bpfMapSpecs struct {
 	HttpEmpty     *ebpf.MapSpec `ebpf:"http_empty"`
 	HttpEvents    *ebpf.MapSpec `ebpf:"http_events"`
 	HttpScratch   *ebpf.MapSpec `ebpf:"http_scratch"`
+	JudgeAsked    *ebpf.MapSpec `ebpf:"judge_asked"`
+	JudgeKnown    *ebpf.MapSpec `ebpf:"judge_known"`
 	SchedDelays   *ebpf.MapSpec `ebpf:"sched_delays"`
 	SchedTasks    *ebpf.MapSpec `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.MapSpec `ebpf:"sched_threads"`
@@ -475,6 +502,8 @@ type bpfMaps struct {
 	HttpEmpty     *ebpf.Map `ebpf:"http_empty"`
 	HttpEvents    *ebpf.Map `ebpf:"http_events"`
 	HttpScratch   *ebpf.Map `ebpf:"http_scratch"`
+	JudgeAsked    *ebpf.Map `ebpf:"judge_asked"`
+	JudgeKnown    *ebpf.Map `ebpf:"judge_known"`
 	SchedDelays   *ebpf.Map `ebpf:"sched_delays"`
 	SchedTasks    *ebpf.Map `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.Map `ebpf:"sched_threads"`
@@ -491,6 +520,8 @@ func (m *bpfMaps) Close() error {
 		m.HttpEmpty,
 		m.HttpEvents,
 		m.HttpScratch,
+		m.JudgeAsked,
+		m.JudgeKnown,
 		m.SchedDelays,
 		m.SchedTasks,
 		m.SchedThreads,
@@ -529,6 +560,9 @@ type bpfPrograms struct {
 	HttpTabGone   *ebpf.Program `ebpf:"http_tab_gone"`
 	HttpTabState  *ebpf.Program `ebpf:"http_tab_state"`
 	HttpTabSweep  *ebpf.Program `ebpf:"http_tab_sweep"`
+	JudgeExec     *ebpf.Program `ebpf:"judge_exec"`
+	JudgeFork     *ebpf.Program `ebpf:"judge_fork"`
+	JudgeTasks    *ebpf.Program `ebpf:"judge_tasks"`
 	MemCompactOff *ebpf.Program `ebpf:"mem_compact_off"`
 	MemCompactOn  *ebpf.Program `ebpf:"mem_compact_on"`
 	MemGroupOff   *ebpf.Program `ebpf:"mem_group_off"`
@@ -553,6 +587,9 @@ func (p *bpfPrograms) Close() error {
 		p.HttpTabGone,
 		p.HttpTabState,
 		p.HttpTabSweep,
+		p.JudgeExec,
+		p.JudgeFork,
+		p.JudgeTasks,
 		p.MemCompactOff,
 		p.MemCompactOn,
 		p.MemGroupOff,

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -29,6 +30,7 @@ type Loader struct {
 	objects *ebpf.Collection
 	hooks   []link.Link
 	sweeper *link.Iter
+	tasks   *link.Iter // lists processes; nil without JudgeProcesses
 	ring    *ring
 }
 
@@ -91,7 +93,7 @@ func (l *Loader) open(o Options) error {
 // configure keeps only the programs of one source and detail, and sizes the maps.
 func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 	keep := map[string]bool{}
-	for _, name := range append(l.extra, programsOf[l.source]...) {
+	for _, name := range slices.Concat(l.extra, judgePrograms(o), programsOf[l.source]) {
 		keep[name] = true
 	}
 	for name := range spec.Programs {
@@ -107,6 +109,7 @@ func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 		delete(spec.Maps, "http_conn_table")
 		delete(spec.Maps, "http_empty")
 	}
+	l.sizeJudgement(spec, o)
 	if l.detail == DetailOff {
 		// Not used, and kernels before 5.11 do not know its type.
 		threads := spec.Maps["sched_threads"]
@@ -134,6 +137,9 @@ func kernelConfig(o Options) bpfProbeConfig {
 	if o.Client {
 		cfg.WantClient = 1
 	}
+	if o.JudgeProcesses {
+		cfg.Judge = 1
+	}
 	copy(cfg.Ports[:], o.Ports)
 	copy(cfg.Pids[:], o.PIDs)
 	for i, c := range o.Comms {
@@ -144,7 +150,7 @@ func kernelConfig(o Options) bpfProbeConfig {
 
 func (l *Loader) attach(o Options) error {
 	names := programsOf[l.source]
-	for _, name := range append(l.extra, names[:len(names)-1]...) {
+	for _, name := range slices.Concat(judgeHooks(o), l.extra, names[:len(names)-1]) {
 		if name == arrivalHook && !o.Server {
 			continue // only a server waits for its process to read
 		}
@@ -164,7 +170,7 @@ func (l *Loader) attach(o Options) error {
 		return fmt.Errorf("attach %s: %w", name, explain(err))
 	}
 	l.sweeper = sweeper
-	return nil
+	return l.attachTasks(o)
 }
 
 // Source is the one in use, never SourceAuto.
@@ -214,6 +220,10 @@ func (l *Loader) Close() error {
 	if l.sweeper != nil {
 		errs = append(errs, l.sweeper.Close())
 		l.sweeper = nil
+	}
+	if l.tasks != nil {
+		errs = append(errs, l.tasks.Close())
+		l.tasks = nil
 	}
 	if l.ring != nil {
 		errs = append(errs, l.ring.close())

@@ -49,6 +49,10 @@ type Options struct {
 	// Comms keeps connections first used by a task of this exact name; at most
 	// MaxComms of 1 to 15 bytes.
 	Comms []string
+	// JudgeProcesses keeps connections of processes for which Judge said so. The
+	// kernel side asks for each (Asked); until it is told, it leaves the
+	// process's connections alone and counts nothing of them.
+	JudgeProcesses bool
 	// CaptureBytes of each head are kept; 0 means DefaultCaptureBytes.
 	CaptureBytes int
 	// RingBytes is the size of the ring buffer, a power of two and a multiple
