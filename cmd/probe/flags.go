@@ -31,6 +31,7 @@ func (c *common) register(f *pflag.FlagSet, detail string) {
 	f.UintSliceVar(&c.ports, "port", nil, "only connections whose server listens on this port (may be repeated, at most 16)")
 	f.UintSliceVar(&c.pids, "pid", nil, "only connections of this process (may be repeated, at most 16)")
 	f.StringSliceVar(&c.opt.Comms, "comm", nil, "only connections of processes with this exact command name (may be repeated, at most 8)")
+	registerNames(f, &c.opt.Names)
 	f.StringArrayVar(&c.opt.Routes, "route", nil, "route template like /users/{id} that comes before the heuristics (may be repeated)")
 	f.DurationVar(&c.opt.Duration, "duration", 0, "stop by itself after this time (default: run until told)")
 	f.StringVar(&c.opt.ReadyFile, "ready-file", "", "create this file once everything is attached")
@@ -95,6 +96,7 @@ func (c *common) options(cmd *cobra.Command, stdout, stderr io.Writer) (agent.Op
 	if cmd.Flags().Changed("comm") && len(c.opt.Comms) == 0 {
 		c.opt.Comms = []string{""}
 	}
+	noEmptyFilters(cmd.Flags(), &c.opt.Names)
 	log, err := newLogger(stderr, c.logLevel, c.logFormat)
 	if err != nil {
 		return c.opt, err

@@ -88,6 +88,10 @@ func samples() []*events.Request {
 		request(func(q *events.Request) { q.ProtoMinor, q.Duration, q.TTFB = 0, 999*time.Nanosecond, 1 }),
 		request(func(q *events.Request) { q.Duration, q.TTFB, q.Wait.Socket = 0, 0, 0 }),
 		slow(nil),
+		request(func(q *events.Request) {
+			q.Service = "shop/api"
+			q.Origin = &events.Origin{Container: "api", ContainerID: "5f3c", Pod: "shop-6d4cf56db6-x2l8q", Namespace: "prod", Workload: "shop"}
+		}),
 	}
 }
 
@@ -143,6 +147,10 @@ type line struct {
 	Comm          string          `json:"comm"`
 	Service       string          `json:"service"`
 	Container     string          `json:"container"`
+	ContainerID   string          `json:"container_id"`
+	Pod           string          `json:"pod"`
+	Namespace     string          `json:"namespace"`
+	Workload      string          `json:"workload"`
 	Local         string          `json:"local"`
 	Remote        string          `json:"remote"`
 	Method        string          `json:"method"`
@@ -164,7 +172,7 @@ type line struct {
 
 // fieldNames in the order of the line, without those of inner objects.
 var fieldNames = []string{
-	"time", "role", "pid", "tid", "comm", "service", "container", "local", "remote", "method", "target", "route", "proto",
+	"time", "role", "pid", "tid", "comm", "service", "container", "container_id", "pod", "namespace", "workload", "local", "remote", "method", "target", "route", "proto",
 	"status", "outcome", "duration_ns", "ttfb_ns", "request_bytes", "response_bytes", "wait",
 }
 

@@ -20,6 +20,7 @@ func TestHostileBytes(t *testing.T) {
 	q := request(func(q *events.Request) {
 		q.Method, q.Target, q.Host = []byte("GE\nT"), []byte(hostile), []byte(hostile)
 		q.Conn.Comm, q.Service, q.Route = hostile, hostile, hostile
+		q.Origin = &events.Origin{Container: hostile, ContainerID: hostile, Pod: hostile, Namespace: hostile, Workload: hostile}
 	})
 	text := printed(t, Options{Query: true}, q)
 	if strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {

@@ -30,7 +30,7 @@ type Agent struct {
 	clock   *clock.Clock
 	kernel  *loader.Loader
 	tracker *exchange.Tracker
-	names   *workload.Resolver
+	names   *naming
 	routes  *route.Table
 	stats   *stats.Recorder
 	export  *export.Exporter   // nil when tracing
@@ -76,9 +76,11 @@ func build(o Options) (*Agent, error) {
 	mono := func() time.Duration { return time.Duration(now.Now()) }
 	a := &Agent{
 		opt: o, log: o.Log, clock: now, routes: routes,
-		names:    workload.New(workload.Options{}),
 		stats:    stats.New(stats.Options{Now: mono, SummaryRole: summaryRole(o.Role)}),
 		interval: maxDrain,
+	}
+	if a.names, err = newNaming(o); err != nil {
+		return nil, err
 	}
 	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
 	if a.host, err = newHostWatch(o, mono, a.clientErrors, a.delays.host); err != nil {
@@ -118,6 +120,10 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.kernel.Close()) }()
 	a.delays.kernel = a.kernel
+	if err := a.startNaming(ctx); err != nil {
+		return err
+	}
+	defer a.names.close()
 	if err := a.announce(); err != nil {
 		return err
 	}
@@ -152,10 +158,15 @@ func (a *Agent) announce() error {
 
 // take receives every rebuilt exchange from the tracker.
 func (a *Agent) take(q *events.Request) {
-	q.Service = a.service(q.Conn, q.Role, q.PID)
 	if len(q.Target) > 0 {
 		q.Route = a.routes.Template(q.Target)
 	}
+	a.nameRequest(q)
+}
+
+// count receives every exchange whose process has a name.
+func (a *Agent) count(q *events.Request, name *workload.Name) {
+	q.Service, q.Origin, q.Tags = name.Service, name.Origin, name.Tags
 	a.stats.Record(q)
 	if q.Role == events.RoleServer {
 		a.delays.served(q.PID, q.Service)
@@ -165,22 +176,13 @@ func (a *Agent) take(q *events.Request) {
 	}
 }
 
-// service names the process at our end of a connection; a server also by the
-// port it listens on.
-func (a *Agent) service(c *events.Conn, role events.Role, pid uint32) string {
-	port := uint16(0)
-	if role == events.RoleServer {
-		port = c.Local.Port
-	}
-	return a.names.Service(pid, port, c.Comm, a.batchNS)
-}
-
 // finish stops the hooks, takes what is left, and sends the last interval.
 func (a *Agent) finish() error {
 	err := a.kernel.Detach()
 	now := a.clock.Now()
 	err = errors.Join(err, a.kernel.Sweep(now, false), a.drain())
 	a.tracker.Close(a.clock.Now())
+	a.releaseHeld(true)
 	if a.trace != nil {
 		err = errors.Join(err, a.trace.Flush())
 	}

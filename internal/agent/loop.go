@@ -65,6 +65,7 @@ func (a *Agent) drain() error {
 		return err
 	}
 	a.tracker.EndBatch()
+	a.releaseHeld(false)
 	if a.quiet++; records > 0 {
 		a.quiet = 0
 	}
@@ -233,7 +234,9 @@ type serviceLoad struct {
 func (a *Agent) collect() {
 	load := map[serviceLoad]int{}
 	a.tracker.InFlight(func(c *events.Conn, role events.Role, pid uint32, open int) {
-		load[serviceLoad{a.service(c, role, pid), role}] += open
+		if name, known := a.nameOf(c, role, pid); known {
+			load[serviceLoad{name.Service, role}] += open
+		}
 	})
 	for s, n := range load {
 		a.stats.SetInFlight(s.service, s.role, n)

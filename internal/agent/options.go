@@ -30,6 +30,8 @@ type Options struct {
 	Ports []uint16
 	PIDs  []uint32
 	Comms []string
+	// Names says how processes are called, and filters by names.
+	Names NameOptions
 	// CaptureBytes of each head and RingBytes of buffer; 0 means the defaults.
 	CaptureBytes, RingBytes int
 	// Duration after which to stop by itself; 0: run until told.
@@ -85,6 +87,9 @@ func (o Options) Validate() error {
 	if err == nil {
 		err = o.validateHost()
 	}
+	if err == nil {
+		err = o.Names.validate()
+	}
 	if err == nil && (o.Duration < 0 || o.LogInterval < 0 || o.Slow < 0) {
 		err = errors.New("a duration must not be negative")
 	}
@@ -98,6 +103,7 @@ func (o Options) loaderOptions() (loader.Options, error) {
 	lo := loader.Options{
 		Source: loader.Source(o.Source), Detail: loader.Detail(o.Detail), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
 		CaptureBytes: o.CaptureBytes, RingBytes: o.RingBytes,
+		JudgeProcesses: !o.Names.filter().Empty(),
 	}
 	switch o.Role {
 	case "server":

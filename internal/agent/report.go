@@ -39,9 +39,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	r := a.routes.Stats()
 	add("route.capped", r.Capped)
 	add("route.overflow", r.Overflow)
-	w := a.names.Stats()
-	add("workload.fallback_comm", w.FallbackComm)
-	add("workload.evicted", w.Evicted)
+	a.names.report(add)
 	if a.export != nil {
 		a.export.Counters().Report(add)
 	}

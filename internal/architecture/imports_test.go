@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"internal/clock":     {},
 	"internal/http1":     {},
 	"internal/route":     {},
-	"internal/workload":  {},
+	"internal/workload":  {"pkg/events"},
 	"internal/host":      {"pkg/stats"},
 	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
 	"internal/accesslog": {"pkg/events"},

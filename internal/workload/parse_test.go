@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseUnit(t *testing.T) {
+func TestUnitOfGroup(t *testing.T) {
 	id := strings.Repeat("0123456789abcdef", 4)
 	tests := []struct{ name, cgroup, want string }{
 		{"v2", "0::/system.slice/nginx.service\n", "nginx"},
@@ -36,8 +36,8 @@ func TestParseUnit(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := parseUnit([]byte(tt.cgroup)); got != tt.want {
-				t.Errorf("parseUnit(%q) = %q, want %q", tt.cgroup, got, tt.want)
+			if got := parseGroup([]byte(tt.cgroup)).unit; got != tt.want {
+				t.Errorf("parseGroup(%q).unit = %q, want %q", tt.cgroup, got, tt.want)
 			}
 		})
 	}
@@ -168,20 +168,24 @@ func FuzzName(f *testing.F) {
 	f.Add("", []byte{}, []byte{}, uint16(65535))
 	f.Add("/bin/java", []byte("java\x00-cp"), []byte("::::\n"), uint16(9))
 	f.Fuzz(func(t *testing.T, link string, cmdline, cgroup []byte, port uint16) {
-		found := placement{unit: parseUnit(cgroup), program: exeName(link)}
-		if lang, ok := interpreterOf(found.program); ok {
-			exe := majorVersion(found.program)
-			found.program = lang.programName(found.program, parseArgs(cmdline))
-			if !strings.HasPrefix(found.program, exe) {
-				t.Errorf("program %q does not start with %q", found.program, exe)
+		found := Names{Program: exeName(link)}
+		found.takeGroup(parseGroup(cgroup))
+		if lang, ok := interpreterOf(found.Program); ok {
+			exe := majorVersion(found.Program)
+			found.Program = lang.programName(found.Program, parseArgs(cmdline))
+			if !strings.HasPrefix(found.Program, exe) {
+				t.Errorf("program %q does not start with %q", found.Program, exe)
 			}
 		}
-		name := found.name(port)
+		name := service(nil, &found, port)
 		if name == "" || len(name) > maxNameBytes+len("-65535") {
 			t.Errorf("name %q has %d bytes", name, len(name))
 		}
-		if found.unit != "" && !strings.Contains(string(cgroup), found.unit+".service") {
-			t.Errorf("unit %q is not in %q", found.unit, cgroup)
+		if found.Unit != "" && !strings.Contains(string(cgroup), found.Unit+".service") {
+			t.Errorf("unit %q is not in %q", found.Unit, cgroup)
+		}
+		if id := found.ContainerID; id != "" && !strings.Contains(string(cgroup), id) {
+			t.Errorf("container %q is not in %q", id, cgroup)
 		}
 	})
 }

@@ -32,6 +32,10 @@ type procReader struct {
 	buf  []byte
 }
 
+func newProcReader(root string) procReader {
+	return procReader{root: root, buf: make([]byte, maxFileBytes)}
+}
+
 // identity costs two small reads. The exe link of other users' processes needs
 // CAP_SYS_PTRACE; without it exe is empty.
 func (p *procReader) identity(pid uint32) identity {
@@ -46,25 +50,14 @@ func (p *procReader) identity(pid uint32) identity {
 	return identity{startTicks: start, exe: exe}
 }
 
-// read returns what /proc says about a process; all of it is zero when the
-// process is gone. Only an interpreter's cmdline is read: it is the one file
-// here that lives in the process's own memory.
-func (p *procReader) read(pid uint32) (identity, placement) {
+// look returns what /proc says about a process without waiting for anybody; all
+// of it is zero when the process is gone.
+func (p *procReader) look(pid uint32) (identity, group) {
 	process := p.identity(pid)
 	if process.startTicks == 0 {
-		return identity{}, placement{}
+		return identity{}, group{}
 	}
-	found := placement{unit: parseUnit(p.file(pid, "cgroup"))}
-	if found.unit != "" || process.exe == "" {
-		return process, found
-	}
-	exe := exeName(process.exe)
-	if lang, ok := interpreterOf(exe); ok {
-		found.program = lang.programName(exe, parseArgs(p.file(pid, "cmdline")))
-	} else {
-		found.program = exe
-	}
-	return process, found
+	return process, parseGroup(p.file(pid, "cgroup"))
 }
 
 // file returns the first maxFileBytes of a file, valid until the next call, and

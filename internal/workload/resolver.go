@@ -1,26 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package workload names the service behind a process: the systemd unit, or
-// the executable plus its listening port.
+// Package workload names the service behind a process, and the container and
+// pod it runs in, from files only.
 //
-// resolver.go is the bounded cache, proc.go reads /proc, and cgroup.go and
-// program.go are the pure parsers that turn its text into names.
+// resolver.go is the bounded cache of processes and lookup.go what fills it;
+// containers.go is that of containers. proc.go and files.go read, cgroup.go,
+// labels.go, podname.go and program.go parse. names.go is the policy of service
+// names and rules.go the user's; kubelet.go asks the kubelet; filter.go says
+// whether a process is wanted.
+//
+// Nobody waits for a file: what /proc tells without waiting is read where the
+// process is first seen, everything else by workers. Until they are done the
+// process has no name, and its requests are to wait. If that takes longer than
+// a second it gets a provisional name, which is counted; when the right one
+// comes after all, the process is renamed, which is counted and told.
 package workload
 
 import (
-	"strconv"
 	"sync/atomic"
 	"time"
+
+	"probe/pkg/events"
 )
 
-// Resolver maps processes to service names. Service belongs to one goroutine;
-// Stats may be called from any.
+// Resolver maps processes to names. Resolve, Poll and Close belong to one
+// goroutine; Stats may be called from any.
 type Resolver struct {
-	maxEntries int
+	opt        Options
 	proc       procReader
+	containers *containers
+	lookups    lookups
 	index      map[uint64]int32 // key → position in entries
 	entries    []entry
 	hand       int // next candidate for eviction
+	waiting    map[uint64]*waiting
 
 	recheckWindowNS uint64 // start of the second that rechecks counts in
 	rechecks        int
@@ -30,27 +43,58 @@ type Resolver struct {
 	evicted      atomic.Uint64
 	rechecked    atomic.Uint64
 	renamed      atomic.Uint64
+	provisional  atomic.Uint64
+	corrected    atomic.Uint64
 	count        atomic.Int64
 }
 
+// Name is what a process is called; it never changes.
+type Name struct {
+	// Service is never empty.
+	Service string
+	// Origin is nil for a process that is in no container.
+	Origin *events.Origin
+	// Tags are the part of Origin that tells series apart.
+	Tags events.OriginKey
+}
+
 type entry struct {
-	key       uint64
-	name      string
-	process   identity
-	checkedNS uint64
-	used      bool // since the hand last passed
+	key         uint64
+	name        *Name // nil while it is looked up
+	process     identity
+	checkedNS   uint64
+	used        bool // since the hand last passed
+	provisional bool
+	nameless    bool // in a container whose names nobody knows
+}
+
+// waiting is an entry whose look-up is not done.
+type waiting struct {
+	job     job
+	sinceNS uint64
+	queued  bool
 }
 
 // Stats are totals since New.
 type Stats struct {
-	// Resolved names came from /proc, FallbackComm names from the command name
-	// because the process was already gone or could not be read.
+	// Resolved names came from /proc and files, FallbackComm names from the
+	// command name because the process was already gone or could not be read.
 	Resolved, FallbackComm uint64
 	// Evicted entries made room for others.
 	Evicted uint64
 	// Rechecked counts looks at a known pid, Renamed those that found another
 	// process behind it.
 	Rechecked, Renamed uint64
+	// Provisional names were given because the right ones took too long,
+	// Corrected those that were replaced later.
+	Provisional, Corrected uint64
+	// QueueFull counts look-ups that found no room to wait for a worker.
+	QueueFull uint64
+	// Containers were looked up; Nameless of them have no names, of Unreadable
+	// a file was there and could not be used. ContainersEvicted made room.
+	Containers, Nameless, Unreadable, ContainersEvicted uint64
+	// KubeletRequests to the kubelet, and those that failed.
+	KubeletRequests, KubeletFailures uint64
 	// Entries is the present size of the cache.
 	Entries int
 }
@@ -58,66 +102,95 @@ type Stats struct {
 // New returns an empty Resolver. It reads nothing until asked.
 func New(opts Options) *Resolver {
 	opts = opts.withDefaults()
-	return &Resolver{
-		maxEntries: opts.MaxEntries,
-		proc:       procReader{root: opts.ProcRoot, buf: make([]byte, maxFileBytes)},
+	r := &Resolver{
+		opt:        opts,
+		proc:       newProcReader(opts.ProcRoot),
+		containers: newContainers(hostFiles{opts.HostRoot}, opts.Kubelet),
 		index:      make(map[uint64]int32),
+		waiting:    make(map[uint64]*waiting),
 	}
+	r.lookups.init(opts, r.containers)
+	return r
 }
 
-// Service returns the name of the service that process pid (a tgid of the
-// initial pid namespace) provides on port:
+// Close ends the workers; one that waits for a file ends when it can.
+func (r *Resolver) Close() { r.lookups.close() }
+
+// Resolve returns the name of process pid (a tgid of the initial pid namespace)
+// as a server on port, or as a client with port 0. The service is, by the first
+// that there is:
 //
+//   - the name of the first rule that matches
+//   - the workload and container of a pod: "shop/api"
+//   - the service of Docker Compose or Swarm: "web"
+//   - the container: "redis"
 //   - the systemd unit without ".service": "nginx", "getty@tty1"
-//   - else the executable, its script if it is an interpreter, and the listening
+//   - the executable, its script if it is an interpreter, and the listening
 //     port unless 0: "redis-server-6379", "python3:app.py-8000", "curl"
-//   - else, if the process cannot be read, comm in place of the executable
+//   - if the process cannot be read, comm in place of the executable
 //
-// nowNS is the present time on any monotonic clock in nanoseconds. A known pair
-// costs one map look-up and allocates nothing; a new one costs a few small
-// reads from /proc. A name stays as long as the process lives, and after it.
-func (r *Resolver) Service(pid uint32, port uint16, comm string, nowNS uint64) string {
+// False: it is not known yet; ask again soon, at the latest after a second
+// there is one. nowNS is the present time on any monotonic clock in nanoseconds.
+//
+// A known pair costs one map look-up and allocates nothing; a new one costs
+// three small reads from /proc, which wait for nobody. A name stays as long as
+// the process lives, and after it.
+func (r *Resolver) Resolve(pid uint32, port uint16, comm string, nowNS uint64) (*Name, bool) {
 	key := uint64(pid)<<16 | uint64(port)
 	i, known := r.index[key]
 	if !known {
-		return r.insert(key, comm, nowNS)
+		i = r.insert(key, comm, nowNS)
 	}
 	e := &r.entries[i]
-	e.used = true
+	e.used = known
+	if e.name == nil {
+		return r.await(e, nowNS)
+	}
 	// Signed: events of several CPUs arrive slightly out of order.
 	if int64(nowNS-e.checkedNS) >= int64(recheckInterval) {
 		r.recheck(e, comm, nowNS)
 	}
-	return e.name
+	return e.name, e.name != nil
 }
 
 // Stats returns the counters.
 func (r *Resolver) Stats() Stats {
-	return Stats{
-		Resolved:     r.resolved.Load(),
-		FallbackComm: r.fallbackComm.Load(),
-		Evicted:      r.evicted.Load(),
-		Rechecked:    r.rechecked.Load(),
-		Renamed:      r.renamed.Load(),
-		Entries:      int(r.count.Load()),
+	s := Stats{
+		Resolved:          r.resolved.Load(),
+		FallbackComm:      r.fallbackComm.Load(),
+		Evicted:           r.evicted.Load(),
+		Rechecked:         r.rechecked.Load(),
+		Renamed:           r.renamed.Load(),
+		Provisional:       r.provisional.Load(),
+		Corrected:         r.corrected.Load(),
+		QueueFull:         r.lookups.refused.Load(),
+		Containers:        r.containers.read.Load(),
+		Nameless:          r.containers.nameless.Load(),
+		Unreadable:        r.containers.failed.Load(),
+		ContainersEvicted: r.containers.evicted.Load(),
+		Entries:           int(r.count.Load()),
 	}
+	if k := r.opt.Kubelet; k != nil {
+		s.KubeletRequests, s.KubeletFailures = k.requests.Load(), k.failures.Load()
+	}
+	return s
 }
 
-func (r *Resolver) insert(key uint64, comm string, nowNS uint64) string {
-	process, name := r.resolve(key, comm)
-	fresh := entry{key: key, name: name, process: process, checkedNS: nowNS}
-	if len(r.entries) < r.maxEntries {
-		r.index[key] = int32(len(r.entries))
-		r.entries = append(r.entries, fresh)
+func (r *Resolver) insert(key uint64, comm string, nowNS uint64) int32 {
+	i := int32(len(r.entries))
+	if len(r.entries) < r.opt.MaxEntries {
+		r.entries = append(r.entries, entry{})
 		r.count.Store(int64(len(r.entries)))
-		return name
+	} else {
+		i = int32(r.victim())
+		delete(r.index, r.entries[i].key)
+		delete(r.waiting, r.entries[i].key)
+		r.evicted.Add(1)
 	}
-	i := r.victim()
-	delete(r.index, r.entries[i].key)
-	r.index[key] = int32(i)
-	r.entries[i] = fresh
-	r.evicted.Add(1)
-	return name
+	r.index[key] = i
+	r.entries[i] = entry{key: key}
+	r.begin(&r.entries[i], comm, nowNS)
+	return i
 }
 
 // victim is the next entry not used since the hand last passed it (the clock
@@ -146,45 +219,16 @@ func (r *Resolver) recheck(e *entry, comm string, nowNS uint64) {
 	r.rechecked.Add(1)
 	e.checkedNS = nowNS
 	process := r.proc.identity(pidOf(e.key))
-	if process.startTicks == 0 || e.process.matches(process) {
-		return // gone or unchanged; the last requests of the dead still arrive
+	switch {
+	case process.startTicks == 0: // gone; the last requests of the dead still arrive
+	case !e.process.matches(process):
+		r.renamed.Add(1)
+		e.name = nil
+		r.begin(e, comm, nowNS)
+	case e.nameless: // perhaps somebody knows by now
+		r.again(e, comm, nowNS)
 	}
-	e.process, e.name = r.resolve(e.key, comm)
-	r.renamed.Add(1)
 }
 
-func (r *Resolver) resolve(key uint64, comm string) (identity, string) {
-	process, p := r.proc.read(pidOf(key))
-	if p.unit == "" && p.program == "" {
-		r.fallbackComm.Add(1)
-		p.program = comm
-	} else {
-		r.resolved.Add(1)
-	}
-	return process, p.name(uint16(key))
-}
-
-func pidOf(key uint64) uint32 { return uint32(key >> 16) }
-
-// placement is what was found out about a process. A container or a pod is one
-// more field here, one more parser, and one more line in name.
-type placement struct {
-	unit    string // systemd unit, empty if none
-	program string // executable, with its script if it is an interpreter
-}
-
-func (p placement) name(port uint16) string {
-	if p.unit != "" {
-		return cut(p.unit)
-	}
-	program := cut(p.program)
-	if program == "" {
-		program = "unknown"
-	}
-	if port == 0 {
-		return program
-	}
-	return program + "-" + strconv.Itoa(int(port))
-}
-
-func cut(name string) string { return name[:min(len(name), maxNameBytes)] }
+func pidOf(key uint64) uint32  { return uint32(key >> 16) }
+func portOf(key uint64) uint16 { return uint16(key) }

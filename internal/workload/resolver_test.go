@@ -72,18 +72,47 @@ func TestService(t *testing.T) {
 			proc := newFakeProc(t)
 			tt.process.pid, tt.process.start = 42, 7
 			proc.start(tt.process)
-			r := New(Options{ProcRoot: proc.root})
-			if got := r.Service(42, tt.port, tt.comm, at(0)); got != tt.want {
+			r := newResolver(t, Options{ProcRoot: proc.root})
+			if got := serviceOf(t, r, 42, tt.port, tt.comm, at(0)); got != tt.want {
 				t.Errorf("Service() = %q, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
+// newResolver is one that ends with the test.
+func newResolver(t testing.TB, o Options) *Resolver {
+	t.Helper()
+	if o.HostRoot == "" {
+		o.HostRoot = t.TempDir() // the containers of this machine are not those of the test
+	}
+	r := New(o)
+	t.Cleanup(r.Close)
+	return r
+}
+
+// resolve asks until there is a name, as the agent does.
+func resolve(t testing.TB, r *Resolver, pid uint32, port uint16, comm string, nowNS uint64) *Name {
+	t.Helper()
+	for range 2000 {
+		if name, known := r.Resolve(pid, port, comm, nowNS); known {
+			return name
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("no name for process %d", pid)
+	return nil
+}
+
+func serviceOf(t testing.TB, r *Resolver, pid uint32, port uint16, comm string, nowNS uint64) string {
+	t.Helper()
+	return resolve(t, r, pid, port, comm, nowNS).Service
+}
+
 func TestServiceOfGoneProcess(t *testing.T) {
-	r := New(Options{ProcRoot: newFakeProc(t).root})
+	r := newResolver(t, Options{ProcRoot: newFakeProc(t).root})
 	for range 2 { // the second answer comes from the cache
-		if got, want := r.Service(9, 80, "httpd", at(0)), "httpd-80"; got != want {
+		if got, want := serviceOf(t, r, 9, 80, "httpd", at(0)), "httpd-80"; got != want {
 			t.Errorf("Service() = %q, want %q", got, want)
 		}
 	}
@@ -95,10 +124,10 @@ func TestServiceOfGoneProcess(t *testing.T) {
 func TestNameOutlivesProcess(t *testing.T) {
 	proc := newFakeProc(t)
 	proc.start(fakeProcess{pid: 5, start: 1, exe: "/bin/short"})
-	r := New(Options{ProcRoot: proc.root})
-	r.Service(5, 0, "short", at(0))
+	r := newResolver(t, Options{ProcRoot: proc.root})
+	serviceOf(t, r, 5, 0, "short", at(0))
 	proc.kill(5)
-	if got := r.Service(5, 0, "other", at(time.Minute)); got != "short" {
+	if got := serviceOf(t, r, 5, 0, "other", at(time.Minute)); got != "short" {
 		t.Errorf("Service() after exit = %q, want %q", got, "short")
 	}
 	if got := r.Stats().Rechecked; got != 1 {
@@ -127,11 +156,11 @@ func TestRecheck(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			proc := newFakeProc(t)
 			proc.start(first)
-			r := New(Options{ProcRoot: proc.root})
-			r.Service(5, 0, "", at(0))
+			r := newResolver(t, Options{ProcRoot: proc.root})
+			serviceOf(t, r, 5, 0, "", at(0))
 			tt.then.pid = 5
 			proc.start(tt.then)
-			if got := r.Service(5, 0, "comm", at(tt.after)); got != tt.want {
+			if got := serviceOf(t, r, 5, 0, "comm", at(tt.after)); got != tt.want {
 				t.Errorf("Service() = %q, want %q", got, tt.want)
 			}
 		})
@@ -140,21 +169,21 @@ func TestRecheck(t *testing.T) {
 
 func TestFallbackIsReplacedWhenPIDAppears(t *testing.T) {
 	proc := newFakeProc(t)
-	r := New(Options{ProcRoot: proc.root})
-	r.Service(5, 0, "gone", at(0))
+	r := newResolver(t, Options{ProcRoot: proc.root})
+	serviceOf(t, r, 5, 0, "gone", at(0))
 	proc.start(fakeProcess{pid: 5, start: 1, exe: "/bin/new"})
-	if got := r.Service(5, 0, "new", at(recheckInterval)); got != "new" {
+	if got := serviceOf(t, r, 5, 0, "new", at(recheckInterval)); got != "new" {
 		t.Errorf("Service() = %q, want %q", got, "new")
 	}
 }
 
 func TestRecheckBudget(t *testing.T) {
 	proc := newFakeProc(t)
-	r := New(Options{ProcRoot: proc.root})
+	r := newResolver(t, Options{ProcRoot: proc.root})
 	const pids = maxRechecksPerSecond + 10
 	ask := func(nowNS uint64) {
 		for pid := range uint32(pids) {
-			r.Service(pid, 1, "x", nowNS)
+			serviceOf(t, r, pid, 1, "x", nowNS)
 		}
 	}
 	ask(at(0))
@@ -170,10 +199,10 @@ func TestRecheckBudget(t *testing.T) {
 
 func TestCacheIsBounded(t *testing.T) {
 	const limit, pids = 8, 100
-	r := New(Options{ProcRoot: newFakeProc(t).root, MaxEntries: limit})
+	r := newResolver(t, Options{ProcRoot: newFakeProc(t).root, MaxEntries: limit})
 	for pid := range uint32(pids) {
-		r.Service(7777, 1, "hot", at(0)) // used all the time: must survive
-		if got, want := r.Service(pid, 1, fmt.Sprint("p", pid), at(0)), fmt.Sprintf("p%d-1", pid); got != want {
+		serviceOf(t, r, 7777, 1, "hot", at(0)) // used all the time: must survive
+		if got, want := serviceOf(t, r, pid, 1, fmt.Sprint("p", pid), at(0)), fmt.Sprintf("p%d-1", pid); got != want {
 			t.Fatalf("Service(%d) = %q, want %q", pid, got, want)
 		}
 	}
@@ -189,9 +218,9 @@ func TestCacheIsBounded(t *testing.T) {
 func TestPortsOfOneProcessAreApart(t *testing.T) {
 	proc := newFakeProc(t)
 	proc.start(fakeProcess{pid: 5, start: 1, exe: "/bin/a"})
-	r := New(Options{ProcRoot: proc.root})
+	r := newResolver(t, Options{ProcRoot: proc.root})
 	for port, want := range map[uint16]string{0: "a", 80: "a-80", 65535: "a-65535"} {
-		if got := r.Service(5, port, "", at(0)); got != want {
+		if got := serviceOf(t, r, 5, port, "", at(0)); got != want {
 			t.Errorf("Service(port %d) = %q, want %q", port, got, want)
 		}
 	}
@@ -206,9 +235,11 @@ func TestOwnProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := placement{unit: parseUnit(cgroup), program: exeName(exe)}.name(8080)
-	r := New(Options{})
-	if got := r.Service(uint32(os.Getpid()), 8080, "wrong", at(0)); got != want {
+	n := Names{Program: exeName(exe)}
+	n.takeGroup(parseGroup(cgroup))
+	want := n.serviceName(8080)
+	r := newResolver(t, Options{})
+	if got := serviceOf(t, r, uint32(os.Getpid()), 8080, "wrong", at(0)); got != want {
 		t.Errorf("Service(own pid) = %q, want %q", got, want)
 	}
 	if diff := cmp.Diff(Stats{Resolved: 1, Entries: 1}, r.Stats()); diff != "" {
@@ -217,18 +248,18 @@ func TestOwnProcess(t *testing.T) {
 }
 
 func TestHitDoesNotAllocate(t *testing.T) {
-	r := New(Options{})
+	r := newResolver(t, Options{})
 	pid := uint32(os.Getpid())
-	r.Service(pid, 80, "", at(0))
-	if n := testing.AllocsPerRun(100, func() { r.Service(pid, 80, "", at(0)) }); n != 0 {
+	serviceOf(t, r, pid, 80, "", at(0))
+	if n := testing.AllocsPerRun(100, func() { r.Resolve(pid, 80, "", at(0)) }); n != 0 {
 		t.Errorf("a hit allocates %v times", n)
 	}
 }
 
-func BenchmarkServiceHit(b *testing.B) {
-	r := New(Options{ProcRoot: b.TempDir()})
+func BenchmarkResolveHit(b *testing.B) {
+	r := newResolver(b, Options{ProcRoot: b.TempDir()})
 	for pid := range uint32(1000) {
-		r.Service(pid, 80, "x", at(0))
+		r.Resolve(pid, 80, "x", at(0))
 	}
 	b.ReportAllocs()
 	pid := uint32(0)
@@ -236,26 +267,26 @@ func BenchmarkServiceHit(b *testing.B) {
 		if pid++; pid == 1000 {
 			pid = 0
 		}
-		r.Service(pid, 80, "x", at(0))
+		r.Resolve(pid, 80, "x", at(0))
 	}
 }
 
-func BenchmarkServiceFirstSight(b *testing.B) {
-	r := New(Options{MaxEntries: 1})
+func BenchmarkResolveFirstSight(b *testing.B) {
+	r := newResolver(b, Options{MaxEntries: 1})
 	pid, port := uint32(os.Getpid()), uint16(0)
 	b.ReportAllocs()
 	for b.Loop() {
 		port++
-		r.Service(pid, port, "x", at(0))
+		r.Resolve(pid, port, "x", at(0))
 	}
 }
 
-func BenchmarkServiceRecheck(b *testing.B) {
-	r := New(Options{})
+func BenchmarkResolveRecheck(b *testing.B) {
+	r := newResolver(b, Options{})
 	pid, nowNS := uint32(os.Getpid()), at(0)
 	b.ReportAllocs()
 	for b.Loop() {
 		nowNS += uint64(recheckInterval)
-		r.Service(pid, 80, "x", nowNS)
+		r.Resolve(pid, 80, "x", nowNS)
 	}
 }

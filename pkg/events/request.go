@@ -123,6 +123,11 @@ type Request struct {
 	// Service is the name from internal/workload and Route the template from
 	// internal/route; both are filled in after reconstruction.
 	Service, Route string
+	// Origin is the container and pod of the process, nil where it is in none;
+	// from internal/workload, too. It must not be changed.
+	Origin *Origin
+	// Tags are the part of Origin that series are told apart by.
+	Tags OriginKey
 
 	// StartNS is the start of the exchange in nanoseconds of CLOCK_MONOTONIC
 	// (design: arrival of the first byte when known, else its read; client

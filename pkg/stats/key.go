@@ -31,11 +31,13 @@ type Key struct {
 	Method string
 	Route  string
 	Role   events.Role
+	// Origin as events.Request.Tags.
+	Origin events.OriginKey
 	// Status is the final status code, 0 when there was no response.
 	Status uint16
 }
 
-// Compare orders keys by role, service, route, method and status.
+// Compare orders keys by role, service, route, method, status and origin.
 func (k Key) Compare(o Key) int {
 	if c := cmp.Compare(k.Role, o.Role); c != 0 {
 		return c
@@ -49,7 +51,10 @@ func (k Key) Compare(o Key) int {
 	if c := strings.Compare(k.Method, o.Method); c != 0 {
 		return c
 	}
-	return cmp.Compare(k.Status, o.Status)
+	if c := cmp.Compare(k.Status, o.Status); c != 0 {
+		return c
+	}
+	return k.Origin.Compare(o.Origin)
 }
 
 // method is a bounded method; as a number it makes the map key cheap to hash.

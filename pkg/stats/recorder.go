@@ -42,6 +42,7 @@ type Recorder struct {
 // seriesKey is Key with the method as a number: two strings to hash, not three.
 type seriesKey struct {
 	service, route string
+	origin         events.OriginKey
 	role           events.Role
 	method         method
 	status         uint16
@@ -165,7 +166,7 @@ func (r *Recorder) record(q *events.Request) {
 // find returns the series of q, creating it while there is room.
 func (r *Recorder) find(q *events.Request) *series {
 	k := seriesKey{
-		service: q.Service, route: q.Route, role: q.Role,
+		service: q.Service, route: q.Route, role: q.Role, origin: q.Tags,
 		method: methodOf(q.Method), status: q.Status,
 	}
 	if s := r.series[k]; s != nil {
@@ -179,7 +180,7 @@ func (r *Recorder) find(q *events.Request) *series {
 	k.service, k.route = strings.Clone(k.service), strings.Clone(k.route)
 	s := r.add(Key{
 		Service: k.service, Method: k.method.String(), Route: k.route,
-		Role: k.role, Status: k.status,
+		Role: k.role, Status: k.status, Origin: k.origin,
 	})
 	s.lookup = k
 	r.series[k] = s

@@ -29,6 +29,28 @@ func get(route string, status uint16, d time.Duration) *events.Request {
 	}
 }
 
+// Requests from two places are two series, in the order of the places.
+func TestOriginTellsSeriesApart(t *testing.T) {
+	r := New(Options{Now: func() time.Duration { return 0 }})
+	for _, pod := range []string{"shop-1", "shop-0", "shop-1"} {
+		q := &events.Request{Conn: &events.Conn{}, Service: "shop", Tags: events.Origin{Pod: pod}.Key()}
+		r.Record(q)
+	}
+	got := map[string]uint64{}
+	last := ""
+	for _, s := range r.Flush().Series {
+		pod := s.Key.Origin.Origin().Pod
+		got[pod] = s.Requests
+		if pod < last {
+			t.Errorf("%s after %s", pod, last)
+		}
+		last = pod
+	}
+	if diff := cmp.Diff(map[string]uint64{"shop-0": 1, "shop-1": 2}, got); diff != "" {
+		t.Errorf("requests by pod (-want +got):\n%s", diff)
+	}
+}
+
 func TestRecordFillsOneSeries(t *testing.T) {
 	t.Parallel()
 	r := New(Options{})

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"sync"
+
+	"probe/internal/workload"
+	"probe/pkg/events"
+)
+
+// NameOptions say how processes are called and which of them are wanted, in the
+// words of the command line.
+type NameOptions struct {
+	// Services are rules of package workload that name services first.
+	Services []string
+	// Containers (names, or the beginning of an id), Namespaces and Exes filter.
+	Containers, Namespaces, Exes []string
+	// Kubelet asks the kubelet of NODE_IP for its pods, KubeletInsecure with any
+	// certificate.
+	Kubelet, KubeletInsecure bool
+	// Tags reduces an origin to what series are told apart by; nil: to nothing.
+	Tags func(events.Origin) events.Origin
+}
+
+func (n NameOptions) filter() workload.Filter {
+	return workload.Filter{Containers: n.Containers, Namespaces: n.Namespaces, Exes: n.Exes}
+}
+
+func (n NameOptions) validate() error {
+	if _, err := workload.ParseRules(n.Services); err != nil {
+		return err
+	}
+	return n.filter().Validate()
+}
+
+// maxHeld requests, of at most a few hundred bytes each, wait for a name.
+const maxHeld = 4096
+
+// naming gives requests their names. A request whose process has no name yet is
+// held: the request waits, the pipeline does not. It belongs to the pipeline.
+type naming struct {
+	*workload.Resolver
+	kubelet *workload.Kubelet // nil when not
+	judging *judging          // nil when nothing is filtered
+	held    []events.Request
+	total   uint64 // of held requests
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+func newNaming(o Options) (*naming, error) {
+	rules, err := workload.ParseRules(o.Names.Services)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	wo := workload.OptionsFromEnv(os.Getenv)
+	wo.Rules, wo.Tags, wo.Log = rules, o.Names.Tags, o.Log
+	wo.Renamed = func(provisional, name string) {
+		o.Log.Warn("a service had a provisional name, its files were slow", "provisional", provisional, "name", name)
+	}
+	n := &naming{}
+	if o.Names.Kubelet {
+		n.kubelet, err = workload.NewKubelet(workload.KubeletOptions{Insecure: o.Names.KubeletInsecure}, os.Getenv("NODE_IP"), o.Log)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		wo.Kubelet = n.kubelet
+	}
+	n.Resolver = workload.New(wo)
+	if f := o.Names.filter(); !f.Empty() {
+		n.judging = newJudging(n.Judge(f), o.Log)
+	}
+	return n, nil
+}
+
+// start runs what stands beside the pipeline, until close.
+func (n *naming) start(ctx context.Context) {
+	ctx, n.stop = context.WithCancel(ctx)
+	if n.kubelet != nil {
+		n.done.Go(func() { n.kubelet.Run(ctx) })
+	}
+	if n.judging != nil {
+		n.done.Go(func() { n.judging.run(ctx) })
+	}
+}
+
+func (n *naming) close() {
+	if n.stop != nil {
+		n.stop()
+	}
+	n.done.Wait()
+	n.Close()
+}
+
+// hold keeps a copy of a request that is to be named later; false: no room.
+func (n *naming) hold(q *events.Request) bool {
+	if len(n.held) >= maxHeld {
+		return false
+	}
+	kept, conn := *q, *q.Conn
+	kept.Conn = &conn
+	kept.Method, kept.Target, kept.Host = bytes.Clone(q.Method), bytes.Clone(q.Target), bytes.Clone(q.Host)
+	n.held = append(n.held, kept)
+	n.total++
+	return true
+}
+
+// nameRequest names a request and records it, or holds it.
+func (a *Agent) nameRequest(q *events.Request) {
+	name, known := a.nameOf(q.Conn, q.Role, q.PID)
+	if !known {
+		if a.names.hold(q) {
+			return
+		}
+		name = a.names.Provisional(q.PID, servedPort(q.Conn, q.Role), q.Conn.Comm, a.batchNS)
+	}
+	a.count(q, name)
+}
+
+// releaseHeld records the held requests whose names are known by now; with all
+// set, also the others, under provisional names.
+func (a *Agent) releaseHeld(all bool) {
+	if len(a.names.held) == 0 {
+		return
+	}
+	kept := a.names.held[:0]
+	for _, q := range a.names.held {
+		name, known := a.nameOf(q.Conn, q.Role, q.PID)
+		if !known && !all {
+			kept = append(kept, q)
+			continue
+		}
+		if !known {
+			name = a.names.Provisional(q.PID, servedPort(q.Conn, q.Role), q.Conn.Comm, a.batchNS)
+		}
+		a.count(&q, name)
+	}
+	clear(a.names.held[len(kept):])
+	a.names.held = kept
+}
+
+// nameOf names the process at our end of a connection; false: not known yet.
+func (a *Agent) nameOf(c *events.Conn, role events.Role, pid uint32) (*workload.Name, bool) {
+	return a.names.Resolve(pid, servedPort(c, role), c.Comm, a.batchNS)
+}
+
+// servedPort: a server is also named by the port it listens on.
+func servedPort(c *events.Conn, role events.Role) uint16 {
+	if role == events.RoleServer {
+		return c.Local.Port
+	}
+	return 0
+}
+
+// report hands over the counters of names and filters.
+func (n *naming) report(add func(name string, value uint64)) {
+	w := n.Stats()
+	add("workload.fallback_comm", w.FallbackComm)
+	add("workload.evicted", w.Evicted)
+	add("workload.held", n.total)
+	add("workload.provisional", w.Provisional)
+	add("workload.corrected", w.Corrected)
+	add("workload.queue_full", w.QueueFull)
+	add("workload.containers", w.Containers)
+	add("workload.containers_nameless", w.Nameless)
+	add("workload.containers_unreadable", w.Unreadable)
+	add("workload.containers_evicted", w.ContainersEvicted)
+	if n.kubelet != nil {
+		add("workload.kubelet_requests", w.KubeletRequests)
+		add("workload.kubelet_failures", w.KubeletFailures)
+	}
+	if n.judging != nil {
+		n.judging.report(add)
+	}
+}
+
+// startNaming judges the processes there are and starts what stands beside the
+// pipeline.
+func (a *Agent) startNaming(ctx context.Context) error {
+	if j := a.names.judging; j != nil {
+		j.kernel, j.nowNS = a.kernel, a.clock.Now
+		if err := j.first(); err != nil {
+			return fmt.Errorf("apply filters: %w", err)
+		}
+	}
+	a.names.start(ctx)
+	return nil
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"probe/pkg/events"
+)
+
+// job is a look-up for a worker: names holds what is known without waiting.
+type job struct {
+	key     uint64
+	process identity
+	group   group
+	names   Names
+	nowNS   uint64
+	// judge: only the container's names are wanted, for a filter.
+	judge bool
+}
+
+// begin finds out what /proc tells, and has the rest looked up.
+func (r *Resolver) begin(e *entry, comm string, nowNS uint64) {
+	delete(r.waiting, e.key)
+	j := r.look(e.key, comm, nowNS)
+	e.process, e.checkedNS, e.provisional = j.process, nowNS, false
+	if r.complete(&j) {
+		r.settle(e, &j.names)
+		return
+	}
+	w := &waiting{job: j, sinceNS: nowNS}
+	w.queued = r.lookups.submit(j)
+	r.waiting[e.key] = w
+}
+
+// again looks up a process once more that keeps its name meanwhile.
+func (r *Resolver) again(e *entry, comm string, nowNS uint64) {
+	if r.waiting[e.key] != nil {
+		return
+	}
+	if j := r.look(e.key, comm, nowNS); !r.complete(&j) && r.lookups.submit(j) {
+		e.provisional = true
+		r.waiting[e.key] = &waiting{job: j, sinceNS: nowNS, queued: true}
+	}
+}
+
+// look reads three small files of /proc.
+func (r *Resolver) look(key uint64, comm string, nowNS uint64) job {
+	j := job{key: key, nowNS: nowNS}
+	j.process, j.group = r.proc.look(pidOf(key))
+	j.names.takeGroup(j.group)
+	j.names.Exe, j.names.Program, j.names.Comm = j.process.exe, exeName(j.process.exe), comm
+	return j
+}
+
+// complete fills in what is remembered of the container; false: there is more
+// to look up.
+func (r *Resolver) complete(j *job) bool {
+	if j.group.containerID != "" {
+		d, known := r.containers.get(j.group, j.nowNS)
+		if !known {
+			return false
+		}
+		if d != nil {
+			j.names.takeDetails(d)
+		}
+	}
+	return !j.needsProgram()
+}
+
+// needsProgram: the name will be that of a program, which an interpreter runs.
+// The arguments are in the process's own memory and can take any time to read.
+func (j *job) needsProgram() bool {
+	if j.names.named() {
+		return false
+	}
+	_, interprets := interpreterOf(j.names.Program)
+	return interprets
+}
+
+// await returns the name of an entry that may have one by now.
+func (r *Resolver) await(e *entry, nowNS uint64) (*Name, bool) {
+	r.Poll()
+	w := r.waiting[e.key]
+	if e.name != nil || w == nil {
+		return e.name, e.name != nil
+	}
+	if !w.queued {
+		w.queued = r.lookups.submit(w.job)
+	}
+	if int64(nowNS-w.sinceNS) < int64(maxWait) {
+		return nil, false
+	}
+	return r.provisionalName(e, w), true
+}
+
+// Provisional is Resolve for who cannot wait: it gives a provisional name where
+// the right one is not known yet.
+func (r *Resolver) Provisional(pid uint32, port uint16, comm string, nowNS uint64) *Name {
+	if name, known := r.Resolve(pid, port, comm, nowNS); known {
+		return name
+	}
+	key := uint64(pid)<<16 | uint64(port)
+	return r.provisionalName(&r.entries[r.index[key]], r.waiting[key])
+}
+
+// provisionalName is made of what /proc tells without waiting.
+func (r *Resolver) provisionalName(e *entry, w *waiting) *Name {
+	r.provisional.Add(1)
+	e.provisional = true
+	if !w.queued {
+		delete(r.waiting, e.key)
+	}
+	e.name = r.nameOf(&w.job.names, portOf(e.key))
+	e.nameless = w.job.group.containerID != ""
+	return e.name
+}
+
+// Poll takes what the workers have found out since the last call.
+func (r *Resolver) Poll() {
+	for {
+		select {
+		case j := <-r.lookups.results:
+			r.take(&j)
+		default:
+			return
+		}
+	}
+}
+
+func (r *Resolver) take(j *job) {
+	i, known := r.index[j.key]
+	if !known || r.waiting[j.key] == nil || r.entries[i].process != j.process {
+		return // the entry has left, or is another process by now
+	}
+	delete(r.waiting, j.key)
+	e := &r.entries[i]
+	if e.name == nil {
+		r.settle(e, &j.names)
+		return
+	}
+	before := e.name.Service
+	e.provisional = false
+	e.nameless = j.group.containerID != "" && j.names.Container == "" && j.names.Pod == ""
+	if name := r.nameOf(&j.names, portOf(j.key)); name.Service != before || name.Tags != e.name.Tags {
+		e.name = name
+		r.corrected.Add(1)
+		r.opt.Renamed(before, name.Service)
+	}
+}
+
+func (r *Resolver) settle(e *entry, n *Names) {
+	if n.named() || n.Program != "" {
+		r.resolved.Add(1)
+	} else {
+		r.fallbackComm.Add(1)
+	}
+	e.nameless = n.ContainerID != "" && n.Container == "" && n.Pod == ""
+	e.name = r.nameOf(n, portOf(e.key))
+}
+
+func (r *Resolver) nameOf(n *Names, port uint16) *Name {
+	if n.Program == "" {
+		n.Program = n.Comm
+	}
+	name := &Name{Service: service(r.opt.Rules, n, port), Tags: r.opt.Tags(n.Origin).Key()}
+	if n.Origin != (events.Origin{}) {
+		origin := n.Origin
+		name.Origin = &origin
+	}
+	return name
+}
+
+// lookups are the workers.
+type lookups struct {
+	opt        Options
+	containers *containers
+	jobs       chan job
+	results    chan job
+	done       chan struct{}
+	start      sync.Once
+	stop       sync.Once
+	refused    atomic.Uint64
+}
+
+func (l *lookups) init(opt Options, c *containers) {
+	l.opt, l.containers = opt, c
+	l.jobs, l.results, l.done = make(chan job, maxJobs), make(chan job, maxJobs), make(chan struct{})
+}
+
+// submit never waits; false: there is no room. Safe for concurrent use.
+func (l *lookups) submit(j job) bool {
+	l.start.Do(func() {
+		for range workers {
+			go l.work()
+		}
+	})
+	select {
+	case l.jobs <- j:
+		return true
+	default:
+		l.refused.Add(1)
+		return false
+	}
+}
+
+func (l *lookups) close() { l.stop.Do(func() { close(l.done) }) }
+
+func (l *lookups) work() {
+	proc := newProcReader(l.opt.ProcRoot)
+	for {
+		var j job
+		select {
+		case j = <-l.jobs:
+		case <-l.done:
+			return
+		}
+		l.lookUp(&proc, &j)
+		if j.judge {
+			continue
+		}
+		select {
+		case l.results <- j:
+		case <-l.done:
+			return
+		}
+	}
+}
+
+// lookUp reads what may be slow.
+func (l *lookups) lookUp(proc *procReader, j *job) {
+	if j.group.containerID != "" {
+		if d := l.containers.load(j.group, j.nowNS); d != nil {
+			j.names.takeDetails(d)
+		}
+	}
+	if j.judge || !j.needsProgram() {
+		return
+	}
+	pid := pidOf(j.key)
+	args := parseArgs(proc.file(pid, "cmdline"))
+	if !j.process.matches(proc.identity(pid)) {
+		args = nil // of another process
+	}
+	lang, _ := interpreterOf(j.names.Program)
+	j.names.Program = lang.programName(j.names.Program, args)
+}
