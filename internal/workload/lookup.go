@@ -86,7 +86,7 @@ func (r *Resolver) await(e *entry, nowNS uint64) (*Name, bool) {
 	if e.name != nil || w == nil {
 		return e.name, e.name != nil
 	}
-	if !w.queued {
+	if !w.queued && nowNS != w.sinceNS {
 		w.queued = r.lookups.submit(w.job)
 	}
 	if int64(nowNS-w.sinceNS) < int64(maxWait) {
