@@ -105,10 +105,6 @@ func (k *Kubelet) Run(ctx context.Context) {
 		if err == nil {
 			k.pods.Store(pods)
 		}
-		k.mu.Lock()
-		close(k.fetched)
-		k.fetched = make(chan struct{})
-		k.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
 			k.failures.Add(1)
 			if !k.told {
@@ -116,6 +112,10 @@ func (k *Kubelet) Run(ctx context.Context) {
 				k.log.Warn("the kubelet does not tell its pods; names come from files alone", "url", k.opt.URL, "error", err)
 			}
 		}
+		k.mu.Lock()
+		close(k.fetched)
+		k.fetched = make(chan struct{})
+		k.mu.Unlock()
 		if !pause(ctx, kubeletGap, nil) || !pause(ctx, kubeletRefresh-kubeletGap, k.wanted) {
 			return
 		}
