@@ -82,7 +82,7 @@ func build(o Options) (*Agent, error) {
 		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Wall: now.Wall})
 		return a, nil
 	}
-	eo, err := o.exportOptions(mono)
+	eo, err := o.exportOptions(now)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
