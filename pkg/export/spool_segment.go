@@ -206,7 +206,7 @@ func (s *spool) scan(seg *segmentFile, ackedSeq uint64, ackedSkip int) (waiting 
 			ref:   spoolRef{segment: seg.id, seq: f.seq, offset: offset, size: len(f.payload)},
 			lines: int(f.lines), wallNS: f.wallNS,
 		}
-		if f.seq == ackedSeq && ackedSkip < len(f.payload) {
+		if f.seq == ackedSeq && ackedSkip >= 0 && ackedSkip < len(f.payload) {
 			one.skip = ackedSkip
 		}
 		seg.live++
