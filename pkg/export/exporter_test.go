@@ -162,3 +162,6 @@ func TestBadOptions(t *testing.T) {
 		}
 	}
 }
+
+// export is Export for tests that have no context.
+func (x *Exporter) export(s *stats.Snapshot) error { return x.Export(context.Background(), s) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,8 @@ const (
 	minSegment    = 64 << 10
 	maxSegment    = 16 << 20
 	ackedBytes    = 24
+	lockTries     = 10
+	lockPause     = 20 * time.Millisecond
 )
 
 // spool keeps payloads in files, so that they outlive the process. It writes
@@ -89,8 +92,8 @@ func (s *spool) open() ([]found, error) {
 	if s.lock, err = os.OpenFile(filepath.Join(s.dir, lockFile), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, fmt.Errorf("in use by another process: %w", err)
+	if err := s.takeLock(); err != nil {
+		return nil, err
 	}
 	if s.acked, err = os.OpenFile(filepath.Join(s.dir, ackedFile), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
 		return nil, err
@@ -101,6 +104,18 @@ func (s *spool) open() ([]found, error) {
 	}
 	// A directory that cannot be written must be known now, not in an outage.
 	return waiting, s.roll()
+}
+
+// takeLock waits a moment for a process that is about to end.
+func (s *spool) takeLock() (err error) {
+	for range lockTries {
+		err = unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(lockPause)
+	}
+	return fmt.Errorf("in use by another process: %w", err)
 }
 
 // full reports whether n more bytes exceed the limit.

@@ -74,7 +74,7 @@ func TestSpoolSurvivesKill(t *testing.T) {
 			if c := x.Counters(); c.DroppedSpool+c.DroppedFull+c.DroppedAge != 0 {
 				t.Errorf("counters = %+v", c)
 			}
-			p.stop()
+			p.finish()
 			checkRounds(t, p.got(), last, perRound)
 		})
 	}

@@ -66,8 +66,12 @@ func TestSpoolOutlivesTheExporter(t *testing.T) {
 			p := newPeer(t, scheme)
 			dir := filepath.Join(t.TempDir(), "made", "spool")
 			n := 0
-			for range 3 {
-				p.stop()
+			for round := range 3 {
+				if round > 0 {
+					p.finish()
+				} else {
+					p.stop()
+				}
 				x, err := New(spoolOptions(p.target, dir))
 				if err != nil {
 					t.Fatal(err)
@@ -93,7 +97,7 @@ func TestSpoolOutlivesTheExporter(t *testing.T) {
 					t.Errorf("%d bytes on disk with nothing to keep", use)
 				}
 			}
-			p.stop()
+			p.finish()
 			if twice := checkNumbers(t, p.got(), n); twice != 0 {
 				t.Errorf("%d lines twice", twice)
 			}
@@ -123,7 +127,7 @@ func TestSpoolIsBoundedOldestFirst(t *testing.T) {
 	}
 	p.start()
 	closeNow(t, x)
-	p.stop()
+	p.finish()
 	lines := p.got()
 	if first := fmt.Sprintf("probe.self.n:%d|c", c.DroppedFull+1); len(lines) != st.QueueLines || lines[0] != first {
 		t.Errorf("%d lines arrived from %q on, want %d from %q on", len(lines), lines[0], st.QueueLines, first)
@@ -307,7 +311,7 @@ func TestSpoolDiskFull(t *testing.T) {
 	}
 	p.start()
 	closeNow(t, x)
-	p.stop()
+	p.finish()
 	checkNumbers(t, p.got(), n)
 }
 

@@ -31,10 +31,9 @@ func since() func() time.Duration {
 type peer struct {
 	t      *testing.T
 	target Target
-	// limit closes the connection after so many bytes read; 0: never.
 	mu     sync.Mutex
 	lines  []string
-	cut    int // pieces of lines at the end of connections
+	marked bool // by finish
 	listen net.Listener
 	conns  map[net.Conn]bool
 	all    sync.WaitGroup
@@ -67,7 +66,7 @@ func (p *peer) start() {
 		p.target.Port = l.Addr().(*net.TCPAddr).AddrPort().Port()
 	}
 	p.mu.Lock()
-	p.listen = l
+	p.listen, p.marked = l, false
 	p.mu.Unlock()
 	p.all.Go(func() {
 		for {
@@ -94,9 +93,7 @@ func (p *peer) read(conn net.Conn) {
 		line, err := r.ReadString('\n')
 		p.mu.Lock()
 		if err == nil {
-			p.lines = append(p.lines, line[:len(line)-1])
-		} else if line != "" {
-			p.cut++
+			p.add(line[:len(line)-1])
 		}
 		p.mu.Unlock()
 		if err != nil {
@@ -119,9 +116,49 @@ func (p *peer) readPrefixed(conn net.Conn) {
 		if len(payload) > unixPayload {
 			p.t.Errorf("payload of %d bytes", len(payload))
 		}
-		p.lines = append(p.lines, strings.Split(strings.TrimSuffix(string(payload), "\n"), "\n")...)
+		for line := range strings.Lines(string(payload)) {
+			p.add(strings.TrimSuffix(line, "\n"))
+		}
 		p.mu.Unlock()
 	}
+}
+
+const marker = "marker"
+
+func (p *peer) add(line string) {
+	if line == marker {
+		p.marked = true
+		return
+	}
+	p.lines = append(p.lines, line)
+}
+
+// finish reads everything that was sent to connections that are closed by now,
+// and stops.
+func (p *peer) finish() {
+	p.t.Helper()
+	network, address := "unix", p.target.Path
+	if p.target.Scheme == TCP {
+		network, address = "tcp", p.target.address()
+	}
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer conn.Close()
+	line := []byte(marker + "\n")
+	if p.target.Scheme == UnixDD {
+		line = append(binary.LittleEndian.AppendUint32(nil, uint32(len(line))), line...)
+	}
+	if _, err := conn.Write(line); err != nil {
+		p.t.Fatal(err)
+	}
+	// Connections are accepted in order: all that came before are by then.
+	waitFor(p.t, "marker", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.marked })
+	_ = conn.Close()
+	_ = p.listen.Close()
+	p.all.Wait()
+	p.stop()
 }
 
 // stop closes everything, with whatever is unread.
@@ -218,7 +255,7 @@ func TestStreamDelivers(t *testing.T) {
 			if st.QueueBytes != 0 || st.QueueLines != 0 || st.LastSuccess == 0 || st.Connected {
 				t.Errorf("status = %+v", st)
 			}
-			p.stop() // and with that, waits for what is in its sockets
+			p.finish()
 			if twice := checkNumbers(t, p.got(), n); twice > 0 {
 				t.Errorf("%d lines twice", twice)
 			}
@@ -258,7 +295,7 @@ func TestStreamSurvivesRestarts(t *testing.T) {
 			}
 			sending.Wait()
 			closeNow(t, x)
-			p.stop()
+			p.finish()
 			twice := checkNumbers(t, p.got(), n)
 			c := x.Counters()
 			if c.LinesSent != n || c.Reconnects == 0 {
@@ -293,7 +330,7 @@ func TestStreamWaitsForTheReceiver(t *testing.T) {
 	}
 	p.start()
 	closeNow(t, x)
-	p.stop()
+	p.finish()
 	checkNumbers(t, p.got(), 100)
 }
 
@@ -320,7 +357,7 @@ func TestStreamQueueIsBoundedOldestFirst(t *testing.T) {
 	}
 	p.start()
 	closeNow(t, x)
-	p.stop()
+	p.finish()
 	lines := p.got()
 	if len(lines) != st.QueueLines || lines[len(lines)-1] != fmt.Sprintf("probe.self.n:%d|c", n) {
 		t.Errorf("%d lines arrived, %d waited; the last is %q", len(lines), st.QueueLines, lines[len(lines)-1])
@@ -351,7 +388,7 @@ func TestStreamQueueForgetsWhatIsTooOld(t *testing.T) {
 	}
 	p.start()
 	closeNow(t, x)
-	p.stop()
+	p.finish()
 	if lines := p.got(); len(lines) != 10 || lines[0] != "probe.self.n:2001|c" {
 		t.Errorf("arrived: %q", lines)
 	}
