@@ -81,7 +81,10 @@ func local(scheme Scheme, port uint16) Target {
 }
 
 // etsy is the first statsd, with a backend that keeps the sums in a file.
-type etsy struct{ dump string }
+type etsy struct {
+	exact
+	dump string
+}
 
 func TestRealEtsyStatsd(t *testing.T) {
 	t.Parallel()
@@ -92,7 +95,7 @@ func TestRealEtsyStatsd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := etsy{filepath.Join(dir, "dump.json")}
+	r := etsy{dump: filepath.Join(dir, "dump.json")}
 	config, err := json.Marshal(map[string]any{
 		"port": port, "address": "127.0.0.1", "mgmt_port": admin, "mgmt_address": "127.0.0.1", "flushInterval": 100,
 		"servers": []any{
@@ -186,13 +189,16 @@ func etsyKey(name, prefix string) (k string, ours bool) {
 }
 
 // statsdExporter is Prometheus's; it counts every line it does not like.
-type statsdExporter struct{ url string }
+type statsdExporter struct {
+	exact
+	url string
+}
 
 func TestRealStatsdExporter(t *testing.T) {
 	t.Parallel()
 	port, web := freePort(t), freePort(t)
 	socket := filepath.Join(t.TempDir(), "s")
-	r := statsdExporter{fmt.Sprintf("http://127.0.0.1:%d", web)}
+	r := statsdExporter{url: fmt.Sprintf("http://127.0.0.1:%d", web)}
 	startProcess(t, tool(t, "statsd_exporter"),
 		fmt.Sprintf("--web.listen-address=127.0.0.1:%d", web), fmt.Sprintf("--statsd.listen-udp=127.0.0.1:%d", port),
 		fmt.Sprintf("--statsd.listen-tcp=127.0.0.1:%d", port), "--statsd.listen-unixgram="+socket)
@@ -270,6 +276,13 @@ func (r statsdExporter) samples(t *testing.T) []promSample {
 	}
 	return parsePrometheus(t, text)
 }
+
+func (r statsdExporter) knows(want timerTruth) timerTruth {
+	return timerTruth{Count: want.Count, Sum: want.Sum}
+}
+
+// It adds up floats, in seconds.
+func (r statsdExporter) precision() (fraction, margin float64) { return 1e-9, 1e-6 }
 
 func (r statsdExporter) read(t *testing.T, prefix string) truth {
 	got := newTruth()

@@ -26,8 +26,9 @@ type truth struct {
 	Timers           map[string]timerTruth
 }
 
-// timerTruth adds up timings, each with the weight of its rate, in ms.
-type timerTruth struct{ Count, Sum float64 }
+// timerTruth adds up timings, each with the weight of its rate, in ms. Max is
+// the largest one.
+type timerTruth struct{ Count, Sum, Max float64 }
 
 func newTruth() truth {
 	return truth{map[string]float64{}, map[string]float64{}, map[string]timerTruth{}}
@@ -35,7 +36,7 @@ func newTruth() truth {
 
 func (t truth) timing(key string, ms, weight float64) {
 	got := t.Timers[key]
-	t.Timers[key] = timerTruth{got.Count + weight, got.Sum + ms*weight}
+	t.Timers[key] = timerTruth{got.Count + weight, got.Sum + ms*weight, max(got.Max, ms)}
 }
 
 // key is the common name of a metric; what a receiver may not keep apart
@@ -66,10 +67,15 @@ func plainKey(name string) string {
 	return key(scope+"."+strings.Join(rest, "."), tags)
 }
 
-// realSnapshot has one of everything, and the truth about it. every is the
-// rate of its sampled series.
-func realSnapshot(plain bool, every uint32) (*stats.Snapshot, truth) {
+// realSnapshot has one of everything, and the truth about it as r can tell it.
+// every is the rate of its sampled series.
+func realSnapshot(r realReceiver, plain bool, every uint32) (*stats.Snapshot, truth) {
 	s, want := new(stats.Snapshot), newTruth()
+	timing := func(key string, d time.Duration, weight uint32) {
+		if ms, counts := r.reads(float64(d) / 1e6); counts {
+			want.timing(key, ms, float64(weight))
+		}
+	}
 	host := map[string]string{"host": "vm"}
 	selfTags := host
 	if plain {
@@ -102,10 +108,10 @@ func realSnapshot(plain bool, every uint32) (*stats.Snapshot, truth) {
 		}
 		for j, d := range []time.Duration{time.Millisecond, 12_345_678, 1, 0, 30 * time.Second, 250 * time.Microsecond} {
 			one.Samples.Duration = append(one.Samples.Duration, d)
-			want.timing(key("http.server.duration", tags), float64(d)/1e6, float64(one.Samples.Every))
+			timing(key("http.server.duration", tags), d, one.Samples.Every)
 			if j < 2 {
 				one.Samples.WaitSocket = append(one.Samples.WaitSocket, d)
-				want.timing(key("http.server.wait.socket", tags), float64(d)/1e6, float64(one.Samples.Every))
+				timing(key("http.server.wait.socket", tags), d, one.Samples.Every)
 			}
 		}
 		s.Series = append(s.Series, one)
@@ -113,11 +119,24 @@ func realSnapshot(plain bool, every uint32) (*stats.Snapshot, truth) {
 	return s, want
 }
 
-// real is a receiver that runs.
+// realReceiver is a receiver that runs.
 type realReceiver interface {
 	// read returns what it has got under names that begin with prefix.
 	read(t *testing.T, prefix string) truth
+	// knows returns what the receiver can tell of a timer.
+	knows(timerTruth) timerTruth
+	// reads returns what it makes of a timing, in ms, and whether it counts it.
+	reads(ms float64) (float64, bool)
+	// precision is how far off its numbers may be: by a fraction or by a margin.
+	precision() (fraction, margin float64)
 }
+
+// exact is a receiver that takes timings as they are.
+type exact struct{}
+
+func (exact) reads(ms float64) (float64, bool)      { return ms, true }
+func (exact) knows(want timerTruth) timerTruth      { return want }
+func (exact) precision() (fraction, margin float64) { return 1e-12, 1e-9 }
 
 // realRun is one dialect over one transport.
 type realRun struct {
@@ -134,14 +153,14 @@ const realRounds = 3
 // checkReal exports to a receiver and compares what it got.
 func checkReal(t *testing.T, r realReceiver, prefix string, run realRun) {
 	t.Helper()
-	s, once := realSnapshot(run.dialect == Plain, run.every)
+	s, once := realSnapshot(r, run.dialect == Plain, run.every)
 	want := newTruth()
 	maps.Copy(want.Gauges, once.Gauges)
 	for name, n := range once.Counters {
 		want.Counters[name] = realRounds * n
 	}
 	for name, timer := range once.Timers {
-		want.Timers[name] = timerTruth{realRounds * timer.Count, realRounds * timer.Sum}
+		want.Timers[name] = r.knows(timerTruth{realRounds * timer.Count, realRounds * timer.Sum, timer.Max})
 	}
 	x, err := New(Options{Target: run.target, Dialect: run.dialect, Prefix: prefix, Host: "vm", Now: since()})
 	if err != nil {
@@ -153,8 +172,7 @@ func checkReal(t *testing.T, r realReceiver, prefix string, run realRun) {
 	closeNow(t, x)
 	var diff string
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		// Some receivers add up floats in seconds.
-		diff = cmp.Diff(want, r.read(t, prefix), cmpopts.EquateApprox(1e-9, 1e-9))
+		diff = cmp.Diff(want, r.read(t, prefix), cmpopts.EquateApprox(r.precision()))
 		if diff == "" {
 			return
 		}
