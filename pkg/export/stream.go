@@ -150,7 +150,9 @@ func (s *stream) run(ctx context.Context) {
 			if s.opt.Now()-since >= steadyAfter {
 				s.backoff.Reset()
 			}
-			s.counters.reconnects.Add(1)
+			if ctx.Err() == nil {
+				s.counters.reconnects.Add(1)
+			}
 		}
 		s.setErr(err)
 		select {
