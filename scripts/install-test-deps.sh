@@ -69,6 +69,7 @@ receivers() {
 	mkdir -p "$tools"
 	if [ ! -e "$tools/etsy-$statsd" ]; then
 		npm install --prefix "$tools/etsy" --no-audit --no-fund --omit=optional --ignore-scripts "statsd@$statsd"
+		rm -rf "$tools/etsy/node_modules/statsd/examples" # Go sources among them
 		touch "$tools/etsy-$statsd"
 	fi
 	if [ ! -e "$tools/statsd_exporter-$statsd_exporter" ]; then

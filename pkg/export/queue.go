@@ -16,10 +16,12 @@ const (
 	entryBytes = streamPayload
 	// maxSpare bounds the buffers kept for the next entries.
 	maxSpare = 16
-	// replayBytes and replayAge bound what is sent again after a TCP reset: a
-	// peer that dies before it has read everything resets, and takes with it
-	// what its kernel had confirmed. That is what arrived last.
+	// A TCP peer that dies before it has read everything resets the connection
+	// and takes with it what its kernel had confirmed. So what was confirmed
+	// last is sent again after a reset: replayBytes, or up to maxReplay when the
+	// peer's window says that it is behind, but nothing older than replayAge.
 	replayBytes = 64 << 10
+	maxReplay   = 1 << 20
 	replayAge   = 10 * time.Second
 	// prefixBytes is the length before each payload in the framing of UnixDD.
 	prefixBytes = 4
@@ -61,6 +63,8 @@ type queue struct {
 	bytes, lines int
 	// replay are the last entries that were confirmed, in order.
 	replay []*entry
+	// replayLimit is how much of them to keep, in bytes.
+	replayLimit int
 	// confirmedAt is the time of the last confirmation.
 	confirmedAt time.Duration
 	spare       [][]byte
@@ -71,7 +75,7 @@ type queue struct {
 
 func newQueue(opt Options, c *counters) (*queue, error) {
 	q := &queue{
-		opt: opt, counters: c, prefixed: opt.Target.Scheme == UnixDD, room: make(chan struct{}),
+		opt: opt, counters: c, prefixed: opt.Target.Scheme == UnixDD, room: make(chan struct{}), replayLimit: replayBytes,
 	}
 	if opt.SpoolDir == "" {
 		return q, nil

@@ -91,6 +91,13 @@ func (q *queue) confirm(n uint64, now time.Duration) {
 	q.saveAcked()
 }
 
+// keepForReplay says how much a peer may have confirmed and not read.
+func (q *queue) keepForReplay(unread int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.replayLimit = max(replayBytes, min(unread, maxReplay, q.opt.QueueBytes/4))
+}
+
 // count brings the first lines of an entry into the books as sent.
 func (q *queue) count(e *entry, lines int) {
 	if lines > e.counted {
@@ -108,7 +115,7 @@ func (q *queue) retain(e *entry) {
 		e.ref = spoolRef{}
 	}
 	q.replay = append(q.replay, e)
-	for size := q.replaySize(); len(q.replay) > 0 && size-q.replay[0].size >= replayBytes; {
+	for size := q.replaySize(); len(q.replay) > 0 && size-q.replay[0].size >= q.replayLimit; {
 		size -= q.replay[0].size
 		q.forget()
 	}
@@ -138,7 +145,7 @@ func (q *queue) rewind(reset bool, now time.Duration) {
 	defer q.mu.Unlock()
 	budget := 0
 	if reset && now-q.confirmedAt <= replayAge {
-		budget = replayBytes
+		budget = q.replayLimit
 	}
 	if len(q.entries) > 0 && q.entries[0].started {
 		e := q.entries[0]

@@ -25,7 +25,7 @@ const (
 	ackedLast    = time.Second
 	closingFirst = time.Millisecond
 	// streamPause follows each streamBurst bytes, so that the peer reads
-	// meanwhile: what it has not read when it is killed is lost (see ADR 0005).
+	// meanwhile and has little unread if it is killed.
 	streamBurst = 64 << 10
 	streamPause = time.Millisecond
 	// steadyAfter is how long a connection must last for the next failure to
@@ -270,7 +270,11 @@ func (s *stream) idle(ctx context.Context, l *link) {
 }
 
 // confirm asks the kernel what arrived and tells the queue.
-func (s *stream) confirm(l *link) { s.confirmed(l.newlyConfirmed()) }
+func (s *stream) confirm(l *link) {
+	n := l.newlyConfirmed()
+	s.queue.keepForReplay(l.unreadEstimate())
+	s.confirmed(n)
+}
 
 func (s *stream) confirmed(n uint64) {
 	if n > 0 {

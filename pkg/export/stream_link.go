@@ -42,6 +42,8 @@ type link struct {
 	tcp  bool
 	// base is what the kernel's count says before the first byte.
 	base, sent, confirmed uint64
+	// window is what a TCP peer last had room for, widest the most it had.
+	window, widest uint32
 	// ended is closed when the peer's end was seen; endErr says how.
 	ended    chan struct{}
 	endErr   error
@@ -99,6 +101,7 @@ func (l *link) bytesAcked() (acked uint64, err error) {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err == nil {
 			acked = info.Bytes_acked
+			l.window, l.widest = info.Snd_wnd, max(l.widest, info.Snd_wnd)
 		}
 		return err
 	})
@@ -160,6 +163,10 @@ func (l *link) newlyConfirmed() uint64 {
 	}
 	return l.advance(total)
 }
+
+// unreadEstimate is how much of what was confirmed a TCP peer may not have read:
+// by how much its window has shrunk.
+func (l *link) unreadEstimate() int { return int(l.widest - l.window) }
 
 func (l *link) advance(total uint64) uint64 {
 	// The acknowledgement of a FIN counts as a byte.

@@ -132,7 +132,7 @@ func some(n int) string {
 const reading = `
 - Over a Unix socket the kernel tells what the receiver itself has read, so only what it read in its last moment can come twice.
 - Over TCP the kernel confirms what the receiver's kernel has. A receiver that dies with bytes unread resets the connection, and then the last 64 KiB that were confirmed are sent again: at least once, rather than at most once.
-- A TCP receiver that is behind may have more unread than that when it dies. Nobody but itself knows how much, so these lines are lost, as with any client; a Unix socket has no such gap.
+- A TCP receiver that is behind (it reads 4 MB/s in pieces of 4 KiB) may have more unread than that when it dies. By how much its window has shrunk says about how much, and that is sent again, up to 1 MiB. It is an estimate: lines may be lost here.
 - A client that writes until it gets an error loses what the kernel had taken, and does not know it.
 - With the network cut, TCP itself keeps what it has; after 30 seconds the connection is given up and its lines are sent on the next one. A queue that is too small for the cut drops the oldest lines and counts them.
 `
