@@ -75,8 +75,13 @@ func (p *peer) start() {
 				return
 			}
 			p.mu.Lock()
-			p.conns[conn] = true
+			stopped := p.listen != l
+			p.conns[conn] = !stopped
 			p.mu.Unlock()
+			if stopped { // while this one was accepted
+				_ = conn.Close()
+				continue
+			}
 			p.all.Go(func() { p.read(conn) })
 		}
 	})
@@ -164,7 +169,10 @@ func (p *peer) finish() {
 // stop closes everything, with whatever is unread.
 func (p *peer) stop() {
 	p.mu.Lock()
-	_ = p.listen.Close()
+	if p.listen != nil {
+		_ = p.listen.Close()
+	}
+	p.listen = nil
 	for conn := range p.conns {
 		_ = conn.Close()
 	}
