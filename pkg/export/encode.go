@@ -36,7 +36,7 @@ type EncoderOptions struct {
 	// template leaves no say to Fields. Empty: DefaultTemplate.
 	Template string
 	// Tags are constant, on every line. SelfTags are on the lines of self
-	// counters besides, in dialects with tags.
+	// counters besides, in dialects with tags; Tags of the same key win.
 	Tags, SelfTags []Tag
 	// MaxLine is the most bytes of a line with several values (DogStatsD11
 	// only), '\n' included. 0: DefaultMaxPayload.
@@ -108,10 +108,13 @@ func (opt EncoderOptions) newRenderer(dialect Dialect) (renderer, error) {
 		if opt.Template != "" {
 			return nil, fmt.Errorf("a name template is for the dialect %s, not %s", Plain, dialect)
 		}
-		if err := checkTags(append(slices.Clone(opt.Tags), opt.SelfTags...), nil); err != nil {
+		self := slices.DeleteFunc(slices.Clone(opt.SelfTags), func(tag Tag) bool {
+			return slices.ContainsFunc(opt.Tags, func(t Tag) bool { return t.Key == tag.Key })
+		})
+		if err := checkTags(self, nil); err != nil {
 			return nil, err
 		}
-		return tagged{syntaxOf(dialect), fields, opt.Tags, opt.SelfTags}, checkTags(opt.Tags, fields)
+		return tagged{syntaxOf(dialect), fields, opt.Tags, self}, checkTags(opt.Tags, fields)
 	}
 	// A key of a field that is not selected would still be that variable.
 	if err := checkTags(opt.Tags, Fields()); err != nil {

@@ -3,6 +3,7 @@
 package export
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -99,7 +100,7 @@ func TestFieldsAndTags(t *testing.T) {
 		"shadowed":           {Dialect: Influx, Tags: []Tag{{"route", "x"}}},
 		"shadowed in plain":  {Fields: []Field{FieldHost}, Tags: []Tag{{"route", "x"}}},
 		"twice":              {Tags: []Tag{{"a", "x"}, {"a", "y"}}},
-		"twice on self":      {Dialect: DogStatsD, Tags: []Tag{{"a", "x"}}, SelfTags: []Tag{{"a", "y"}}},
+		"twice on self":      {Dialect: DogStatsD, SelfTags: []Tag{{"a", "x"}, {"a", "y"}}},
 		"too many":           {Tags: many},
 		"template and tags":  {Template: "{metric}", Fields: []Field{FieldHost}},
 		"template elsewhere": {Dialect: Influx, Template: "{metric}"},
@@ -108,14 +109,22 @@ func TestFieldsAndTags(t *testing.T) {
 			t.Errorf("%s passes", name)
 		}
 	}
+	e := newEncoder(t, EncoderOptions{Dialect: Influx, Fields: []Field{}, Tags: []Tag{{"a", "x"}}, SelfTags: []Tag{{"a", "y"}, {"b", "z"}}})
+	if got := string(e.AppendSelf(nil, &stats.SelfValue{Name: "n", Delta: 1})); got != "probe.self.n,a=x,b=z:1|c\n" {
+		t.Errorf("self line %q", got)
+	}
 	if _, err := NewEncoder(EncoderOptions{Dialect: Influx, Fields: []Field{FieldHost}, Tags: []Tag{{"route", "x"}}}); err != nil {
 		t.Errorf("a tag in place of a field that is not selected: %v", err)
 	}
 }
 
-// One real line of each dialect: the table of the README.
+// One real line of each dialect, which are those in the table of the README.
 func TestDialectLines(t *testing.T) {
 	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for dialect, want := range map[Dialect]string{
 		Plain:       "probe.prod.vm.shop.http.server.users_id.GET.200.duration:12.345678|ms|@0.5",
 		DogStatsD:   "probe.http.server.duration:12.345678|ms|@0.5|#host:vm,service:shop,method:GET,route:/users/{id},status:200,env:prod",
@@ -133,6 +142,9 @@ func TestDialectLines(t *testing.T) {
 		}
 		if lines[i] != want {
 			t.Errorf("%s: %q, want %q", dialect, lines[i], want)
+		}
+		if row := "| `" + string(dialect) + "` | `" + strings.ReplaceAll(want, "|", `\|`) + "` |"; !strings.Contains(string(readme), row) {
+			t.Errorf("the README lacks %s", row)
 		}
 	}
 }
