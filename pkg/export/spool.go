@@ -23,8 +23,7 @@ const (
 	segmentSuffix = ".lines"
 	ackedFile     = "confirmed"
 	lockFile      = "lock"
-	// A spool has about spoolSegments files at its limit, of
-	// minSegment to maxSegment bytes.
+	// A segment is a spoolSegments-th of the spool, within these limits.
 	spoolSegments = 16
 	minSegment    = 64 << 10
 	maxSegment    = 16 << 20
