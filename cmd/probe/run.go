@@ -25,9 +25,12 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 			return c.observe(cmd, stdout, stderr)
 		},
 	}
-	c.register(cmd.Flags())
+	c.register(cmd.Flags(), "basic")
 	registerExport(cmd.Flags(), &c.opt)
-	cmd.Flags().DurationVar(&c.opt.Interval, "interval", agent.DefaultInterval, "time between two flushes, at least 100ms")
+	f := cmd.Flags()
+	f.DurationVar(&c.opt.Interval, "interval", agent.DefaultInterval, "time between two flushes, at least 100ms")
+	f.DurationVar(&c.opt.SnapshotInterval, "snapshot-interval", agent.DefaultSnapshotInterval, "time between two looks at the host, at least 100ms; 0: none")
+	registerThresholds(f, &c.opt.Thresholds)
 	return cmd
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"probe/internal/agent"
 )
 
 func newTrace(stdout, stderr io.Writer) *cobra.Command {
@@ -14,6 +16,7 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "trace",
 		Short: "Print one line per finished request, live: an access log for any binary",
 		Example: `  probe trace --port 8080
+  probe trace --slow 100ms
   probe trace --role both --json`,
 		Args: usageArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -21,9 +24,11 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 		},
 	}
 	c.opt.Trace = true
-	c.register(cmd.Flags())
+	c.opt.SnapshotInterval = agent.DefaultSnapshotInterval // for the pressure in a blame
+	c.register(cmd.Flags(), "full")
 	f := cmd.Flags()
 	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")
+	f.DurationVar(&c.opt.Slow, "slow", 0, "only requests that took at least this long, each with a sentence that says why")
 	f.BoolVar(&c.opt.Query, "capture-query", false, "keep query strings; they may hold secrets")
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"probe/internal/accesslog"
@@ -22,7 +23,7 @@ import (
 )
 
 // Agent is the running program. All its parts are used by one goroutine, the
-// pipeline; only the delivery of lines runs beside it.
+// pipeline; only the delivery of lines and the looks at the host run beside it.
 type Agent struct {
 	opt     Options
 	log     *slog.Logger
@@ -34,6 +35,8 @@ type Agent struct {
 	stats   *stats.Recorder
 	export  *export.Exporter   // nil when tracing
 	trace   *accesslog.Printer // nil when not
+	host    *hostWatch         // nil when not
+	delays  delayWatch
 
 	record    events.Record
 	decodeErr uint64 // records that did not decode
@@ -77,9 +80,12 @@ func build(o Options) (*Agent, error) {
 		stats:    stats.New(stats.Options{Now: mono, SummaryRole: summaryRole(o.Role)}),
 		interval: maxDrain,
 	}
-	a.tracker = exchange.New(exchange.Options{}, a.take)
+	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
+	if a.host, err = newHostWatch(o, mono, a.clientErrors, a.delays.host); err != nil {
+		return nil, err
+	}
 	if o.Trace {
-		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Wall: now.Wall})
+		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall, MemoryPressure: a.memoryPressure})
 		return a, nil
 	}
 	eo, err := o.exportOptions(now)
@@ -111,6 +117,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.kernel.Close()) }()
+	a.delays.kernel = a.kernel
 	if err := a.announce(); err != nil {
 		return err
 	}
@@ -122,12 +129,18 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		ctx, cancel = context.WithTimeout(ctx, a.opt.Duration)
 		defer cancel()
 	}
+	a.host.start(ctx)
 	err = a.loop(ctx)
+	a.host.close()
 	return errors.Join(err, a.finish())
 }
 
 func (a *Agent) announce() error {
-	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role)
+	detail, missing := a.kernel.Detail()
+	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role, "detail", string(detail))
+	if len(missing) > 0 {
+		a.log.Warn("this kernel cannot tell all of where time goes", "missing", strings.Join(missing, ", "))
+	}
 	if a.opt.ReadyFile == "" {
 		return nil
 	}
@@ -144,6 +157,9 @@ func (a *Agent) take(q *events.Request) {
 		q.Route = a.routes.Template(q.Target)
 	}
 	a.stats.Record(q)
+	if q.Role == events.RoleServer {
+		a.delays.served(q.PID, q.Service)
+	}
 	if a.trace != nil {
 		a.trace.Print(q)
 	}
@@ -173,7 +189,7 @@ func (a *Agent) finish() error {
 		a.collect()
 		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
 		defer cancel()
-		if e := a.export.Export(ctx, a.stats.Flush()); e != nil {
+		if e := a.export.Export(ctx, a.flushStats()); e != nil {
 			a.log.Warn("last interval not delivered", "error", e)
 		}
 		err = errors.Join(err, a.export.Close(ctx))

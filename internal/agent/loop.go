@@ -186,7 +186,7 @@ func (a *Agent) flush(ctx context.Context) error {
 		return fmt.Errorf("count requests in flight: %w", err)
 	}
 	a.collect()
-	snapshot := a.stats.Flush()
+	snapshot := a.flushStats()
 	a.deliver.start(func() {
 		// Stopping must not cut a delivery short; it has its own time limit.
 		if err := a.export.Export(context.WithoutCancel(ctx), snapshot); err != nil {

@@ -21,6 +21,8 @@ import (
 type Options struct {
 	// Source is auto, socket or syscall; Role is server, client or both.
 	Source, Role string
+	// Detail is off, basic or full; empty means basic.
+	Detail string
 	// Filters; empty means everything.
 	Ports []uint16
 	PIDs  []uint32
@@ -41,9 +43,16 @@ type Options struct {
 	// Export is everything else about the lines and their way.
 	Export ExportOptions
 
+	// SnapshotInterval is between two looks at the host, 0 for none; Thresholds
+	// say when it is overloaded.
+	SnapshotInterval time.Duration
+	Thresholds       Thresholds
+
 	// Trace prints requests instead of sending statsd lines; JSON and Query
 	// choose the form.
 	Trace, JSON, Query bool
+	// Slow prints only requests that took at least this long, with the reason.
+	Slow time.Duration
 
 	// Stdout gets lines of output; Log gets everything else.
 	Stdout io.Writer
@@ -72,7 +81,10 @@ func (o Options) Validate() error {
 	if err == nil && o.Interval < MinInterval && !o.Trace {
 		err = fmt.Errorf("interval %v: at least %v", o.Interval, MinInterval)
 	}
-	if err == nil && (o.Duration < 0 || o.LogInterval < 0) {
+	if err == nil {
+		err = o.validateHost()
+	}
+	if err == nil && (o.Duration < 0 || o.LogInterval < 0 || o.Slow < 0) {
 		err = errors.New("a duration must not be negative")
 	}
 	if err != nil {
@@ -83,7 +95,7 @@ func (o Options) Validate() error {
 
 func (o Options) loaderOptions() (loader.Options, error) {
 	lo := loader.Options{
-		Source: loader.Source(o.Source), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
+		Source: loader.Source(o.Source), Detail: loader.Detail(o.Detail), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
 		CaptureBytes: o.CaptureBytes, RingBytes: o.RingBytes,
 	}
 	switch o.Role {

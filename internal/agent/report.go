@@ -45,6 +45,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	if a.export != nil {
 		a.export.Counters().Report(add)
 	}
+	a.host.report(add)
 	if a.trace != nil {
 		_, lost := a.trace.Counts()
 		add("trace.lines_lost", lost)

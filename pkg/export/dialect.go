@@ -65,7 +65,7 @@ type identity struct {
 	// prefix is a valid dotted name; everything else is as it came.
 	prefix, scope string
 	host          string
-	// service is not used for level levelSelf; route, method and status are
+	// service is not used for levels levelSelf and levelHost; route, method and status are
 	// used for levelRoute only.
 	service, route, method, status string
 	level                          level
@@ -78,6 +78,7 @@ const (
 	levelRoute level = iota
 	levelService
 	levelSelf
+	levelHost
 )
 
 // field returns a field of the identity, and whether its level has one.
@@ -86,7 +87,7 @@ func (id *identity) field(f Field) (string, bool) {
 	case FieldHost:
 		return id.host, true
 	case FieldService:
-		return id.service, id.level != levelSelf
+		return id.service, id.level == levelService || id.level == levelRoute
 	case FieldMethod:
 		return id.method, id.level == levelRoute
 	case FieldRoute:
@@ -111,4 +112,6 @@ type parts struct {
 // renderer makes the parts of a series. It runs once per series, not per line.
 type renderer interface {
 	render(id *identity) parts
+	// names reports whether lines say what f is.
+	names(f Field) bool
 }

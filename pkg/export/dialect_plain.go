@@ -2,13 +2,22 @@
 
 package export
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // plain writes everything into the name, as a template says. A segment with a
 // variable that the line does not have is left out: figures of a whole service
-// have neither route, method nor status. Self counters have no host either:
-// they are sums over all hosts.
+// have neither route, method nor status, those of the host no service either.
+// Self counters have no host: they are sums over all hosts.
 type plain struct{ template *template }
+
+func (t plain) names(f Field) bool {
+	return slices.ContainsFunc(t.template.segments, func(s templateSegment) bool {
+		return slices.ContainsFunc(s, func(token templateToken) bool { return token.variable == string(f) })
+	})
+}
 
 func (t plain) render(id *identity) parts {
 	values := t.values(id)

@@ -2,7 +2,10 @@
 
 package export
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // syntax is how a dialect writes tags:
 // open + key + assign + value + separator + key + assign + value + end.
@@ -38,6 +41,8 @@ type tagged struct {
 	// tags are on every line, selfTags on those of self counters as well.
 	tags, selfTags []Tag
 }
+
+func (t tagged) names(f Field) bool { return slices.Contains(t.fields, f) }
 
 func (t tagged) render(id *identity) parts {
 	var b strings.Builder

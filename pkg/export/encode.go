@@ -53,8 +53,10 @@ type Encoder struct {
 	opt      EncoderOptions
 	renderer renderer
 	packed   bool
-	cache    map[cacheKey]*cachedParts
-	interval uint64
+	// perService: lines say which service they are about.
+	perService bool
+	cache      map[cacheKey]*cachedParts
+	interval   uint64
 	// scratch holds the parts of a series that found no room in the cache,
 	// suffix the part of a timing's line behind its value.
 	scratch cachedParts
@@ -95,8 +97,11 @@ func NewEncoder(opt EncoderOptions) (*Encoder, error) {
 		opt: opt, packed: dialect == DogStatsD11,
 		cache: make(map[cacheKey]*cachedParts), merged: make(map[parts]int),
 	}
-	e.renderer, err = opt.newRenderer(dialect)
-	return e, err
+	if e.renderer, err = opt.newRenderer(dialect); err != nil {
+		return nil, err
+	}
+	e.perService = e.renderer.names(FieldService)
+	return e, nil
 }
 
 func (opt EncoderOptions) newRenderer(dialect Dialect) (renderer, error) {
@@ -159,7 +164,11 @@ func (e *Encoder) AppendTimings(dst []byte, s *stats.Series) []byte {
 	dst = e.appendTimings(dst, p, nameDuration, s.Samples.Duration)
 	dst = e.appendTimings(dst, p, nameTTFB, s.Samples.TTFB)
 	dst = e.appendTimings(dst, p, nameWaitAccept, s.Samples.WaitAccept)
-	return e.appendTimings(dst, p, nameWaitSocket, s.Samples.WaitSocket)
+	dst = e.appendTimings(dst, p, nameWaitSocket, s.Samples.WaitSocket)
+	for i, values := range s.Samples.Parts {
+		dst = e.appendTimings(dst, p, partMetrics[i].name, values)
+	}
+	return dst
 }
 
 func (e *Encoder) appendTimings(dst []byte, p *cachedParts, name string, values []time.Duration) []byte {

@@ -78,6 +78,10 @@ func (x *Exporter) encode(s *stats.Snapshot) {
 		x.together = e.AppendInFlight(x.together[:0], &gauges[i])
 		p.AddTogether(x.together)
 	}
+	if s.Host != nil {
+		p.Commit(e.AppendHost(p.Buffer(), s.Host))
+	}
+	p.Commit(e.AppendDelays(p.Buffer(), s.Delays))
 	for i := range s.Series {
 		p.Commit(e.AppendCounts(p.Buffer(), &s.Series[i]))
 	}
