@@ -65,6 +65,35 @@ func fuzzOneRole(t *testing.T, e *Encoder, dialect Dialect, s *stats.Series) {
 	}
 }
 
+// A name template is refused or makes good names, whatever it and the values are.
+func FuzzTemplate(f *testing.F) {
+	f.Add(DefaultTemplate, "shop", "/users/{id}", "prod")
+	f.Add("{host}_{env}.{metric}.{route}", "", "\n", "é|x")
+	f.Add("{prefix}.{prefix}.{scope}.{metric}", strings.Repeat("s", 300), "/", ".")
+	f.Add("x.{metric}.{{}}..", "a", "b", "c")
+	f.Fuzz(func(t *testing.T, template, service, route, env string) {
+		var tags []Tag
+		if env != "" {
+			tags = []Tag{{"env", env}}
+		}
+		e, err := NewEncoder(EncoderOptions{Template: template, Host: "10.0.0.1", Tags: tags})
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n") {
+				t.Errorf("error of two lines: %v", err)
+			}
+			return
+		}
+		if len(template) > 100 {
+			return // a template that is too long by itself makes names that are
+		}
+		s := oneSeries(2)
+		s.Service, s.Route = service, route
+		parseAll(t, e.AppendSeries(nil, s), Plain)
+		parseAll(t, e.AppendSelf(nil, &stats.SelfValue{Name: service, Delta: 1}), Plain)
+		parseAll(t, e.AppendInFlight(nil, &stats.InFlight{Service: service}), Plain)
+	})
+}
+
 // benchSnapshot has full samples in each of n series.
 func benchSnapshot(n int) *stats.Snapshot {
 	now := time.Duration(0)

@@ -111,11 +111,15 @@ func (q *queue) skipOf(payload int) int {
 	return payload
 }
 
-// full reports whether n more bytes exceed the limit in memory.
+// full reports whether n more bytes exceed the limit, on disk if there is a
+// spool, else in memory.
 func (q *queue) full(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.spool == nil && q.bytes+n+q.prefix() > q.opt.QueueBytes
+	if q.spool != nil {
+		return q.spool.full(n)
+	}
+	return q.bytes+n+q.prefix() > q.opt.QueueBytes
 }
 
 // roomMade returns a channel that is closed when the next entry leaves.

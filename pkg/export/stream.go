@@ -31,6 +31,8 @@ const (
 	// steadyAfter is how long a connection must last for the next failure to
 	// be a first one.
 	steadyAfter = time.Second
+	// safeClose bounds Close when a spool keeps the lines anyway.
+	safeClose = time.Second
 	// sayEvery is the time between two reports of the same trouble.
 	sayEvery = time.Minute
 )
@@ -315,7 +317,12 @@ func (s *stream) close(ctx context.Context) error {
 	s.start.Do(func() { close(s.done) }) // never started
 	if s.stop != nil {
 		close(s.flushing)
-		s.waitEmpty(ctx)
+		wait, cancel := ctx, context.CancelFunc(func() {})
+		if s.opt.SpoolDir != "" {
+			wait, cancel = context.WithTimeout(ctx, safeClose)
+		}
+		s.waitEmpty(wait)
+		cancel()
 		s.stop()
 		<-s.done
 	}
