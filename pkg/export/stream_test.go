@@ -58,7 +58,7 @@ func streamOptions(target Target) Options {
 
 func closeNow(t *testing.T, x *Exporter) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := x.Close(ctx); err != nil {
 		t.Error(err)
