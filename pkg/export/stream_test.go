@@ -328,3 +328,41 @@ func TestStreamNoticesTheEndAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// An Export that waits for room goes on when the receiver goes away.
+func TestStreamWaitEndsWithTheConnection(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var conns []net.Conn
+	target, l := badListener(t, "unix", func(c net.Conn) { // reads nothing
+		mu.Lock()
+		defer mu.Unlock()
+		conns = append(conns, c)
+	})
+	opt := streamOptions(target)
+	opt.QueueBytes, opt.Timeout = MinQueueBytes, time.Minute
+	x, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- x.export(numbered(1, 30_000)) }()
+	waitFor(t, "full queue", func() bool { return x.Status().QueueBytes > MinQueueBytes-entryBytes })
+	_ = l.Close()
+	mu.Lock()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	mu.Unlock()
+	select {
+	case err := <-done:
+		if !errors.Is(err, errFull) {
+			t.Errorf("error = %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("Export still waits")
+	}
+	if err := closeSoon(x); err == nil {
+		t.Error("Close said nothing about the lines it dropped")
+	}
+}
