@@ -200,6 +200,16 @@ static __always_inline void call_classify(__u64 nr, struct call *call)
 	}
 }
 
+/* Where Go keeps its g, the goroutine that runs (its ABIInternal, since 1.17). */
+static __always_inline __u64 goroutine(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->r14;
+#else
+	return regs->regs[28];
+#endif
+}
+
 /* False in a page fault and in an interrupt: they leave no number. */
 static __always_inline bool in_system_call(struct pt_regs *regs)
 {

@@ -108,11 +108,13 @@ struct files_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long r14;
 	unsigned long di;
 	unsigned long si;
 	unsigned long dx;
 	unsigned long r10;
 	unsigned long orig_ax;
+	unsigned long sp;
 };
 
 struct thread_info {
@@ -125,6 +127,7 @@ struct user_pt_regs {
 
 struct pt_regs {
 	__u64 regs[31];
+	__u64 sp;
 	__u64 orig_x0;
 	int syscallno;
 };

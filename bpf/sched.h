@@ -106,8 +106,9 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 		return WAIT_LOCK;
 	case WAIT_CLASS_FUTEX:
 		call_args(regs, &call);
-		/* The same wait again: what a timer ended was a turn of waiting for a lock. */
-		if (t->futex == call.fd && t->part[PROBE_PART_SLEEP] >= t->futex_ns) {
+		/* The same wait again: what a timer ended was a turn of waiting for a lock.
+		 * A condition variable has two words, which take turns. */
+		if (t->futex >> 3 == call.fd >> 3 && t->part[PROBE_PART_SLEEP] >= t->futex_ns) {
 			t->part[PROBE_PART_SLEEP] -= t->futex_ns;
 			t->part[PROBE_PART_LOCK] += t->futex_ns;
 		}
@@ -138,6 +139,8 @@ static __always_inline void thread_leaves(struct task_struct *task, bool preempt
 		t->wait = wait_of(task, t);
 		if (t->wait != WAIT_FUTEX)
 			t->futex = 0;
+		if (t->go && (t->wait == WAIT_FUTEX || t->wait == WAIT_POLL))
+			t->idle = 1;
 	}
 	t->running = 0;
 }
@@ -256,7 +259,8 @@ static __always_inline bool lead_from(struct thread_time *from, struct task_stru
 /*
  * A thread waited for one that it had woken for its request, and that now wakes
  * it: the wait was what the other one did meanwhile. Its first part began when
- * it was woken, before the wait: that much is taken off its first parts.
+ * it was woken, before the wait: that much is taken off its first parts. What it
+ * does from here on is for the next wait.
  */
 static __noinline int book_helper(struct thread_time *t, struct thread_time *helper, __u64 now)
 {
@@ -278,7 +282,11 @@ static __noinline int book_helper(struct thread_time *t, struct thread_time *hel
 
 		excess -= cut;
 		t->part[part] += spent - cut;
+		helper->lead.base[part] = helper->part[part];
 	}
+	for (int i = 0; i < PROBE_PARTS; i++)
+		helper->lead.spent[i] = t->part[i] - t->read_part[i];
+	helper->lead.woken_ns = now;
 	t->since_ns = now;
 	return 0;
 }
@@ -295,6 +303,25 @@ static __always_inline bool wakes_on_purpose(struct task_struct *task)
 	return wait_class(nr) == WAIT_CLASS_FUTEX || nr == NR_write || nr == NR_writev;
 }
 
+/*
+ * The part of a wait that a timer ended, or nobody of the process on purpose.
+ * Go waits so when no goroutine can run; only the network tells what for.
+ */
+static __always_inline enum probe_part part_alone(struct thread_time *t, bool timer)
+{
+	if (t->go && (timer || t->wait == WAIT_FUTEX))
+		return PROBE_PART_UNKNOWN;
+	if (timer)
+		return PROBE_PART_SLEEP;
+	return t->wait == WAIT_POLL ? PROBE_PART_NET : PROBE_PART_LOCK;
+}
+
+/* The part of a wait that another thread of the process ended. */
+static __always_inline enum probe_part part_together(struct thread_time *t)
+{
+	return t->wait == WAIT_FUTEX && !t->go ? PROBE_PART_LOCK : PROBE_PART_UNKNOWN;
+}
+
 /* A thread that waits is woken by the current task. */
 static __always_inline void thread_woken(struct thread_time *t, struct task_struct *task,
 					 struct task_struct *waker, __u64 now)
@@ -306,25 +333,27 @@ static __always_inline void thread_woken(struct thread_time *t, struct task_stru
 	if (decided) {
 		book(t, part_of(t->wait), now);
 	} else if (timer && *timer) {
-		if (t->wait == WAIT_FUTEX && now > t->since_ns)
+		if (t->wait == WAIT_FUTEX && !t->go && now > t->since_ns)
 			t->futex_ns = now - t->since_ns;
-		book(t, PROBE_PART_SLEEP, now);
+		book(t, part_alone(t, true), now);
 		return;
 	}
 	if (waker->tgid != task->tgid || !wakes_on_purpose(waker)) {
-		book(t, t->wait == WAIT_POLL ? PROBE_PART_NET : PROBE_PART_LOCK, now);
+		book(t, part_alone(t, false), now);
 		return;
 	}
 	w = waker->bpf_storage ? thread_of(waker) : NULL;
 	if (w && w->running) {
 		book_running(w, now);
-		if (w->lead.tid == (__u32)task->pid && w->lead.reads == t->reads && !w->in_hand)
+		if (!t->go && w->lead.tid == (__u32)task->pid && w->lead.reads == t->reads &&
+		    !w->in_hand)
 			book_helper(t, w, now);
 	}
-	book(t, t->wait == WAIT_POLL ? PROBE_PART_UNKNOWN : PROBE_PART_LOCK, now);
+	book(t, part_together(t), now);
 	if (w && w->running && !t->in_hand && lead_from(w, waker, &t->lead)) {
 		__builtin_memcpy(t->lead.base, t->part, sizeof(t->part));
 		t->lead.woken_ns = now;
+		t->go = w->go;
 	}
 }
 

@@ -49,7 +49,9 @@ struct thread_time {
 	__u8 wait;     /* enum wait, while not running */
 	__u8 running;
 	__u8 reclaim; /* nesting of reclaim and compaction */
-	__u8 pad;
+	__u8 go;      /* goroutines run on it; FUTEX and POLL are its scheduler's */
+	__u8 idle;    /* ... which has waited since the last read */
+	__u8 pad[7];
 };
 
 /* Thread → where its time goes; freed with it. Kernel 5.11. About 500 bytes. */
@@ -112,6 +114,20 @@ static __noinline int delays_create(__u32 tgid)
 	return 0;
 }
 
+/*
+ * Does the task, in a system call, run Go? What the register of the g points to
+ * begins with the bounds of its stack, and the task is on it.
+ */
+static __noinline bool runs_go(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u64 g = goroutine(regs), stack[2] = {};
+
+	if (!g || g & 7 || bpf_probe_read_user(stack, sizeof(stack), (void *)g))
+		return false;
+	return stack[0] <= regs->sp && regs->sp < stack[1] && stack[1] - stack[0] <= 1 << 30;
+}
+
 /* State of a thread that is running, made at its first use. */
 static __always_inline struct thread_time *thread_get(struct task_struct *task, __u64 now)
 {
@@ -126,6 +142,7 @@ static __always_inline struct thread_time *thread_get(struct task_struct *task, 
 	}
 	t->since_ns = now;
 	t->running = 1;
+	t->go = runs_go(task);
 	delays_create(task->tgid);
 	return t;
 }

@@ -125,6 +125,7 @@ type unitConn struct {
 	Begin      struct {
 		_           structs.HostLayout
 		Part        [10]uint64
+		Goroutine   uint64
 		SumExec     uint64
 		ExecStart   uint64
 		RunDelay    uint64
@@ -369,7 +370,9 @@ type unitThreadTime struct {
 	Wait       uint8
 	Running    uint8
 	Reclaim    uint8
-	Pad        uint8
+	Go         uint8
+	Idle       uint8
+	Pad        [7]uint8
 }
 
 type unitUnitBytes struct {

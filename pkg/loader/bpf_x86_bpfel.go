@@ -67,6 +67,7 @@ type bpfConn struct {
 	Begin      struct {
 		_           structs.HostLayout
 		Part        [10]uint64
+		Goroutine   uint64
 		SumExec     uint64
 		ExecStart   uint64
 		RunDelay    uint64
@@ -298,7 +299,9 @@ type bpfThreadTime struct {
 	Wait       uint8
 	Running    uint8
 	Reclaim    uint8
-	Pad        uint8
+	Go         uint8
+	Idle       uint8
+	Pad        [7]uint8
 }
 
 // Names of all BPF objects in the ELF.
