@@ -20,6 +20,8 @@
 #define MSG_NOT_TAKEN (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)
 #define S_IFMT        0170000
 #define S_IFSOCK      0140000
+#define S_IFREG       0100000
+#define S_IFBLK       0060000
 #define EAGAIN        11
 #define PF_KTHREAD    0x00200000 /* include/linux/sched.h, since 2.6 */
 #define TASK_RUNNING  0          /* include/linux/sched.h */

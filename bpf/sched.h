@@ -68,16 +68,24 @@ static __always_inline void delay_count(struct task_struct *next, __u64 ns)
 		__sync_fetch_and_add(&d->count[i], 1);
 }
 
-/* Is this descriptor of the task a socket? */
-static __noinline bool is_socket(struct task_struct *task, __u64 fd)
+/* What the task waits for in a call on this descriptor. In a file it may be the
+ * journal, or whoever writes to it: they wait for the disk in turn. */
+static __noinline enum wait file_wait(struct task_struct *task, __u64 fd)
 {
 	struct file **table = BPF_CORE_READ(task, files, fdt, fd);
 	struct file *file = NULL;
 
 	if (fd >= BPF_CORE_READ(task, files, fdt, max_fds))
-		return false;
+		return WAIT_OTHER;
 	bpf_probe_read_kernel(&file, sizeof(file), table + (__u32)fd);
-	return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFSOCK;
+	switch (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) {
+	case S_IFSOCK:
+		return WAIT_NET;
+	case S_IFREG:
+	case S_IFBLK:
+		return WAIT_DISK;
+	}
+	return WAIT_OTHER;
 }
 
 /* What a thread waits for that gives up its CPU by itself. */
@@ -117,7 +125,7 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 		return WAIT_FUTEX;
 	case WAIT_CLASS_FILE:
 		call_args(regs, &call);
-		return is_socket(task, call.fd) ? WAIT_NET : WAIT_OTHER;
+		return file_wait(task, call.fd);
 	case WAIT_CLASS_OTHER:
 		break;
 	}

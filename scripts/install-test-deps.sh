@@ -36,6 +36,7 @@ need ruby ruby
 need puma puma
 need gunicorn gunicorn
 need node nodejs
+need gcc gcc libc6-dev
 need java default-jdk-headless
 need wrk wrk
 need curl curl

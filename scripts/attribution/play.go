@@ -56,7 +56,7 @@ func (b *bench) runtime(r runtime) result {
 	if err != nil {
 		return result{err: err}
 	}
-	group, err := newGroup(r.name)
+	group, err := newGroup("memory", r.name)
 	if err != nil {
 		return result{err: err}
 	}
