@@ -151,6 +151,7 @@ static __always_inline void thread_leaves(struct task_struct *task, bool preempt
 			t->idle = 1;
 	}
 	t->running = 0;
+	t->woken = 0;
 }
 
 /* The part that a wait belongs to where no waker was seen. */
@@ -207,11 +208,13 @@ static __always_inline void thread_arrives(struct task_struct *task, struct task
 		return;
 	now = bpf_ktime_get_ns();
 	before = t->since_ns;
-	if (t->wait != WAIT_RUNQ && t->wait != WAIT_THROTTLED) {
-		/* Its waker was not seen: the kernel knows how long it was ready. */
+	if (t->wait != WAIT_THROTTLED && (t->wait != WAIT_RUNQ || t->woken)) {
+		/* The kernel knows how long it was ready: from when it was in the run
+		 * queue, which may be on another CPU that must wake up first. */
 		if (now > before + delay)
-			book(t, part_of(t->wait), now - delay);
+			book(t, t->wait == WAIT_RUNQ ? t->woken : part_of(t->wait), now - delay);
 		t->wait = WAIT_RUNQ;
+		t->woken = 0;
 		before = t->since_ns;
 	}
 	book(t, part_of(t->wait), now);
@@ -299,34 +302,49 @@ static __noinline int book_helper(struct thread_time *t, struct thread_time *hel
 	return 0;
 }
 
-/* True where the call wakes other threads of the process on purpose. */
-static __always_inline bool wakes_on_purpose(struct task_struct *task)
+/* Does the function of a timer run on this CPU? */
+static __always_inline bool in_timer(void)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 zero = 0, *timer = bpf_map_lookup_elem(&sched_timer, &zero);
+
+	return timer && *timer;
+}
+
+/* True where the current task wakes a thread of its process on purpose. */
+static __always_inline bool on_purpose(struct task_struct *task, struct task_struct *waker)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(waker);
 	__u64 nr;
 
-	if (!in_system_call(regs))
+	if (waker->tgid != task->tgid || !in_system_call(regs))
 		return false;
 	nr = call_number(regs);
 	return wait_class(nr) == WAIT_CLASS_FUTEX || nr == NR_write || nr == NR_writev;
 }
 
 /*
- * The part of a wait that a timer ended, or nobody of the process on purpose.
- * Go waits so when no goroutine can run; only the network tells what for.
+ * The part of a wait in FUTEX or POLL that a timer ended, or nobody of the
+ * process on purpose. Go waits so when no goroutine can run; only the network
+ * tells what for.
  */
-static __always_inline enum probe_part part_alone(struct thread_time *t, bool timer)
+static __always_inline enum probe_part part_alone(struct thread_time *t, bool timer, __u64 now)
 {
 	if (t->go && (timer || t->wait == WAIT_FUTEX))
 		return PROBE_PART_UNKNOWN;
-	if (timer)
-		return PROBE_PART_SLEEP;
-	return t->wait == WAIT_POLL ? PROBE_PART_NET : PROBE_PART_LOCK;
+	if (!timer)
+		return t->wait == WAIT_POLL ? PROBE_PART_NET : PROBE_PART_LOCK;
+	if (t->wait == WAIT_FUTEX && now > t->since_ns)
+		t->futex_ns = now - t->since_ns;
+	return PROBE_PART_SLEEP;
 }
 
-/* The part of a wait that another thread of the process ended. */
-static __always_inline enum probe_part part_together(struct thread_time *t)
+/* The part of one that another thread of the process ended, or the last of it. */
+static __always_inline enum probe_part
+part_together(struct thread_time *t, struct task_struct *task, struct thread_time *w, __u64 now)
 {
+	if (w && !t->go && w->lead.tid == (__u32)task->pid && w->lead.reads == t->reads &&
+	    !w->in_hand)
+		book_helper(t, w, now);
 	return t->wait == WAIT_FUTEX && !t->go ? PROBE_PART_LOCK : PROBE_PART_UNKNOWN;
 }
 
@@ -334,35 +352,30 @@ static __always_inline enum probe_part part_together(struct thread_time *t)
 static __always_inline void thread_woken(struct thread_time *t, struct task_struct *task,
 					 struct task_struct *waker, __u64 now)
 {
-	bool decided = t->wait != WAIT_FUTEX && t->wait != WAIT_POLL;
-	__u32 zero = 0, *timer = bpf_map_lookup_elem(&sched_timer, &zero);
-	struct thread_time *w;
+	bool timer = in_timer(), together = !timer && on_purpose(task, waker);
+	struct thread_time *w = NULL;
 
-	if (decided) {
-		book(t, part_of(t->wait), now);
-	} else if (timer && *timer) {
-		if (t->wait == WAIT_FUTEX && !t->go && now > t->since_ns)
-			t->futex_ns = now - t->since_ns;
-		book(t, part_alone(t, true), now);
-		return;
+	if (together && waker->bpf_storage) {
+		w = thread_of(waker);
+		if (w && w->running)
+			book_running(w, now);
+		else
+			w = NULL;
 	}
-	if (waker->tgid != task->tgid || !wakes_on_purpose(waker)) {
-		book(t, part_alone(t, false), now);
-		return;
-	}
-	w = waker->bpf_storage ? thread_of(waker) : NULL;
-	if (w && w->running) {
-		book_running(w, now);
-		if (!t->go && w->lead.tid == (__u32)task->pid && w->lead.reads == t->reads &&
-		    !w->in_hand)
-			book_helper(t, w, now);
-	}
-	book(t, part_together(t), now);
-	if (w && w->running && !t->in_hand && lead_from(w, waker, &t->lead)) {
+	if (t->wait != WAIT_FUTEX && t->wait != WAIT_POLL)
+		t->woken = part_of(t->wait);
+	else if (together)
+		t->woken = part_together(t, task, w, now);
+	else
+		t->woken = part_alone(t, timer, now);
+	book(t, t->woken, now);
+	if (w && !t->in_hand && lead_from(w, waker, &t->lead)) {
 		__builtin_memcpy(t->lead.base, t->part, sizeof(t->part));
 		t->lead.woken_ns = now;
 		t->go = w->go;
 	}
+	t->wait = WAIT_RUNQ;
+	t->changes++;
 }
 
 /* Tracepoint sched_waking(task), kernel 5.5, in the context of the waker. */
@@ -382,11 +395,8 @@ int BPF_PROG(sched_waking, struct task_struct *task)
 		return 0;
 	}
 	t = thread_of(task);
-	if (!t || t->running || t->wait == WAIT_RUNQ || t->wait == WAIT_THROTTLED)
-		return 0;
-	thread_woken(t, task, waker, bpf_ktime_get_ns());
-	t->wait = WAIT_RUNQ;
-	t->changes++;
+	if (t && !t->running && t->wait != WAIT_RUNQ && t->wait != WAIT_THROTTLED)
+		thread_woken(t, task, waker, bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -51,7 +51,8 @@ struct thread_time {
 	__u8 reclaim; /* nesting of reclaim and compaction */
 	__u8 go;      /* goroutines run on it; FUTEX and POLL are its scheduler's */
 	__u8 idle;    /* ... which has waited since the last read */
-	__u8 pad[7];
+	__u8 woken;   /* enum probe_part of the wait that a wake-up ended, or 0 */
+	__u8 pad[6];
 };
 
 /* Thread → where its time goes; freed with it. Kernel 5.11. About 500 bytes. */

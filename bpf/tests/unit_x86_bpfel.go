@@ -372,7 +372,8 @@ type unitThreadTime struct {
 	Reclaim    uint8
 	Go         uint8
 	Idle       uint8
-	Pad        [7]uint8
+	Woken      uint8
+	Pad        [6]uint8
 }
 
 type unitUnitBytes struct {

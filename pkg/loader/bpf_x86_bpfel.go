@@ -301,7 +301,8 @@ type bpfThreadTime struct {
 	Reclaim    uint8
 	Go         uint8
 	Idle       uint8
-	Pad        [7]uint8
+	Woken      uint8
+	Pad        [6]uint8
 }
 
 // Names of all BPF objects in the ELF.
