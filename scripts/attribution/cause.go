@@ -37,6 +37,8 @@ type own struct {
 	CPU    time.Duration `json:"cpu_ns"`
 	RunQ   time.Duration `json:"runq_ns"`
 	Shared bool          `json:"shared"` // CPU and RunQ are those of the whole process
+	// Overlap is how much of CPU may have been at the same time as other of it.
+	Overlap time.Duration `json:"overlap_ns"`
 	// Reclaim is what the kernel's delay accounting says, asked from outside.
 	Reclaim time.Duration `json:"-"`
 }
@@ -54,7 +56,8 @@ func (o own) expect(cause string, crowd bool, got, base split, whole time.Durati
 	switch {
 	case o.Shared && crowd:
 		used, queued = got[cpu], got[runq]
-	case o.Shared: // other threads may have waited as well
+	case o.Shared: // other threads may have run and waited meanwhile
+		used = min(max(used-o.Overlap, got[cpu]), used)
 		queued = min(queued, got[runq])
 	}
 	main := max(0, o.Added-used-queued)

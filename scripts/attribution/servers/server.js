@@ -32,9 +32,12 @@ function serve(port, downstream, folder) {
   const data = Buffer.alloc(CHUNK, 'x');
   new Worker(__filename, { workerData: { port, lock } });
 
-  // Of the whole process: one request at a time, or it means nothing.
+  // Of the whole process: one request at a time, or it means nothing. What this
+  // thread ran may have been at the same time as a thread of the pool.
   const cpu = () => { const u = process.cpuUsage(); return (u.user + u.system) * 1000; };
-  const runq = () => +fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[1];
+  const schedstat = (task, field) => +fs.readFileSync(`/proc/self/task/${task}/schedstat`, 'latin1').split(' ')[field];
+  const own = () => schedstat(process.pid, 0);
+  const runq = () => fs.readdirSync('/proc/self/task').reduce((sum, task) => sum + schedstat(task, 1), 0);
   const now = () => Number(process.hrtime.bigint());
   // Every client has a file of its own, so that they do not lock one another out.
   const files = {};
@@ -66,10 +69,10 @@ function serve(port, downstream, folder) {
   };
   http.createServer(async (q, r) => {
     const [path, query] = q.url.split('?n=');
-    const w = runq(), c = cpu(), began = now();
+    const w = runq(), t = own(), c = cpu(), began = now();
     await work[path](began, query.split('-')[0]);
     const body = JSON.stringify({
-      added_ns: now() - began, cpu_ns: cpu() - c, runq_ns: runq() - w, shared: true,
+      added_ns: now() - began, cpu_ns: cpu() - c, overlap_ns: own() - t, runq_ns: runq() - w, shared: true,
     });
     r.writeHead(200, { 'Content-Length': body.length });
     r.end(body);
