@@ -68,7 +68,9 @@ func (o own) expect(cause string, crowd bool, got, base split, whole time.Durati
 			main = max(0, o.Added-queued)
 		}
 	case memory:
-		main = min(o.Reclaim, o.Added)
+		// The kernel counts the run queue in reclaim as both; the probe does not.
+		most := min(o.Reclaim, o.Added)
+		main = min(max(most-queued, got[memory]), most)
 	}
 	main += base[cause]
 	return expected{main: main, side: whole - main}

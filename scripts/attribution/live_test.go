@@ -32,23 +32,55 @@ func TestMain(m *testing.M) {
 	testutil.Main(m)
 }
 
-// startProbe builds the probe and attaches it.
-func startProbe(t *testing.T, args ...string) *process.Probe {
+// buildProbe returns the path of the program.
+func buildProbe(t *testing.T) string {
 	t.Helper()
-	testutil.RequireBPF(t, "5.14", "task storage")
-	dir := t.TempDir()
-	bin := filepath.Join(dir, "bin")
+	bin := filepath.Join(t.TempDir(), "probe")
 	build := exec.Command("go", "build", "-o", bin, "probe/cmd/probe")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build probe: %v: %s", err, out)
 	}
-	p, err := process.StartProbe(dir, bin, append([]string{"--detail", "full", "--capture-query", "--role", "server"}, args...)...)
+	return bin
+}
+
+// startProbe attaches a probe to the test's servers.
+func startProbe(t *testing.T, args ...string) *process.Probe {
+	t.Helper()
+	testutil.RequireBPF(t, "5.14", "task storage")
+	p, err := process.StartProbe(t.TempDir(), buildProbe(t), append([]string{"--detail", "full", "--capture-query", "--role", "server"}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Stop)
 	return p
+}
+
+// Waits that other threads of a server decide about. A busy machine disturbs the
+// servers' own clocks, so that the tolerance is larger than that of the report.
+func TestOtherThreadsDecide(t *testing.T) {
+	testutil.RequireBPF(t, "6.2", "bpf_task_from_pid")
+	b := &bench{options: options{samples: 8}, probe: buildProbe(t)}
+	for _, tt := range []struct{ runtime, work, cause string }{
+		{"go", "lock", lock},   // the scheduler waits, not the goroutine
+		{"node", "disk", disk}, // a thread of the pool works for the request
+	} {
+		t.Run(tt.runtime+" "+tt.work, func(t *testing.T) {
+			c, err := b.cell(startServer(t, tt.runtime), t.TempDir(), tt.work, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.work, c.clients = work{tt.work, tt.cause}, 1
+			c.judge(split{}, tt.runtime)
+			t.Logf("right %s, wrong %s, unattributed %s", c.spread(right), c.spread(wrong), c.spread(unknown))
+			if c.of(wrong, 0.5) > 0.1 {
+				t.Errorf("%s of the time is under a wrong cause", c.spread(wrong))
+			}
+			if c.limit == "" && c.of(right, 0.5) < 0.8 {
+				t.Errorf("%s of the time is under the right cause", c.spread(right))
+			}
+		})
+	}
 }
 
 // lines ends the probe and returns what it saw, by target.

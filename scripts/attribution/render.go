@@ -15,7 +15,7 @@ const method = `# Where the time of a request goes: the probe against the server
 Written by ` + "`make attribution`" + ` on %s, Linux %s.
 
 A handler does one kind of work, about 50 ms of it, and measures it: wall time, CPU time, run-queue delay (schedstat), and for
-reclaim the kernel's delay accounting (taskstats) is asked. ` + "`probe trace --detail full`" + ` sees the same requests from outside.
+reclaim the kernel's delay accounting (taskstats) is asked, which counts run-queue delay in reclaim as well. ` + "`probe trace --detail full`" + ` sees the same requests from outside.
 What the handler measured, less its CPU time and run-queue delay, is the time of the cause under test.
 
 - **right**: the share of it that the probe has under that cause.
