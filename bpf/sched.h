@@ -114,14 +114,14 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 		return WAIT_LOCK;
 	case WAIT_CLASS_FUTEX:
 		call_args(regs, &call);
+		t->futex = call.fd;
 		/* The same wait again: what a timer ended was a turn of waiting for a lock.
 		 * A condition variable has two words, which take turns. */
-		if (t->futex >> 3 == call.fd >> 3 && t->part[PROBE_PART_SLEEP] >= t->futex_ns) {
-			t->part[PROBE_PART_SLEEP] -= t->futex_ns;
-			t->part[PROBE_PART_LOCK] += t->futex_ns;
+		if (t->turn >> 3 == t->futex >> 3 && t->part[PROBE_PART_SLEEP] >= t->turn_ns) {
+			t->part[PROBE_PART_SLEEP] -= t->turn_ns;
+			t->part[PROBE_PART_LOCK] += t->turn_ns;
+			t->turn = 0;
 		}
-		t->futex = call.fd;
-		t->futex_ns = 0;
 		return WAIT_FUTEX;
 	case WAIT_CLASS_FILE:
 		call_args(regs, &call);
@@ -146,7 +146,7 @@ static __always_inline void thread_leaves(struct task_struct *task, bool preempt
 	} else {
 		t->wait = wait_of(task, t);
 		if (t->wait != WAIT_FUTEX)
-			t->futex = 0;
+			t->turn = 0;
 		if (t->go && (t->wait == WAIT_FUTEX || t->wait == WAIT_POLL))
 			t->idle = 1;
 	}

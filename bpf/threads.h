@@ -30,6 +30,9 @@ struct lead {
 	__u32 reads; /* ... and which of its requests */
 };
 
+/* Who waits for Python's interpreter lock asks for it again after 5 ms. */
+#define TURN_MOST_NS 10000000
+
 /* Only its own CPU and its waker write; they do so in turns. */
 struct thread_time {
 	__u64 part[PROBE_PARTS]; /* ns since first seen, up to since_ns */
@@ -37,8 +40,9 @@ struct thread_time {
 	__u64 changes;                /* of where the time goes */
 	__u64 read_part[PROBE_PARTS]; /* part[] when it read its last request */
 	struct lead lead;
-	__u64 futex;       /* address of the last futex wait, or 0 */
-	__u64 futex_ns;    /* its length, if a timer ended it */
+	__u64 futex;       /* address of the last futex wait */
+	__u64 turn;        /* ... and of the last one that a timer ended soon, or 0 */
+	__u64 turn_ns;     /* its length */
 	__u64 pushed_ns;   /* since the last read: longest wait for a CPU ... */
 	__u32 pushed_tgid; /* ... behind this process */
 	__u32 pushed_cpu;
@@ -48,7 +52,7 @@ struct thread_time {
 	__u32 follow;  /* a thread it woke that has no state yet, or 0 */
 	__u8 wait;     /* enum wait, while not running */
 	__u8 running;
-	__u8 reclaim; /* nesting of reclaim and compaction */
+	__u8 reclaim; /* in reclaim or compaction; they do not nest */
 	__u8 go;      /* goroutines run on it; FUTEX and POLL are its scheduler's */
 	__u8 idle;    /* ... which has waited since the last read */
 	__u8 woken;   /* enum probe_part of the wait that a wake-up ended, or 0 */

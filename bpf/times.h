@@ -102,7 +102,8 @@ static __noinline int times_begin(struct conn *c, __u64 now)
 		__builtin_memcpy(t->read_part, t->part, sizeof(b->part));
 		t->pushed_ns = 0;
 		t->pushed_tgid = 0;
-		t->futex = 0;
+		t->turn = 0;
+		t->reclaim = 0; /* its end may have been missed */
 		t->idle = 0;
 		t->lead.tid = 0;
 		b->goroutine = t->go ? goroutine((struct pt_regs *)bpf_task_pt_regs(task)) : 0;

@@ -92,8 +92,11 @@ static __always_inline enum probe_part part_alone(struct thread_time *t, bool ti
 		return PROBE_PART_UNKNOWN;
 	if (!timer)
 		return t->wait == WAIT_POLL ? PROBE_PART_NET : PROBE_PART_LOCK;
-	if (t->wait == WAIT_FUTEX && now > t->since_ns)
-		t->futex_ns = now - t->since_ns;
+	t->turn = 0;
+	if (t->wait == WAIT_FUTEX && now > t->since_ns && now - t->since_ns <= TURN_MOST_NS) {
+		t->turn = t->futex;
+		t->turn_ns = now - t->since_ns;
+	}
 	return PROBE_PART_SLEEP;
 }
 

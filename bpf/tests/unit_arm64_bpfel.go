@@ -359,7 +359,8 @@ type unitThreadTime struct {
 		Reads   uint32
 	}
 	Futex      uint64
-	FutexNs    uint64
+	Turn       uint64
+	TurnNs     uint64
 	PushedNs   uint64
 	PushedTgid uint32
 	PushedCpu  uint32

@@ -288,7 +288,8 @@ type bpfThreadTime struct {
 		Reads   uint32
 	}
 	Futex      uint64
-	FutexNs    uint64
+	Turn       uint64
+	TurnNs     uint64
 	PushedNs   uint64
 	PushedTgid uint32
 	PushedCpu  uint32

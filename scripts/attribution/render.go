@@ -14,25 +14,31 @@ const method = `# Where the time of a request goes: the probe against the server
 
 Written by ` + "`make attribution`" + ` on %s, Linux %s.
 
-A handler does one kind of work, about 50 ms of it, and measures it: wall time, CPU time, run-queue delay (schedstat), and for
-reclaim the kernel's delay accounting (taskstats) is asked, which counts run-queue delay in reclaim as well. ` + "`probe trace --detail full`" + ` sees the same requests from outside.
-What the handler measured, less its CPU time and run-queue delay, is the time of the cause under test.
+A handler does one kind of work, about 50 ms of it, and measures it: wall time, CPU time, and run-queue delay (schedstat). For
+reclaim, the kernel's delay accounting is asked (taskstats; the run-queue delay in reclaim may be under either).
+` + "`probe trace --detail full`" + ` sees the same requests from outside. What the handler measured, less its CPU time and run-queue delay,
+is the time of the cause under test.
 
 - **right**: the share of it that the probe has under that cause.
-- **wrong**: what the probe has there beyond it, and under causes that took none, as a share of the request. CPU time and run-queue delay may be
-  all the rest of the request, and for *spin* the wait for an interpreter's lock; what a request without work waits for
-  (median) is not wrong either.
+- **wrong**: what the probe has there beyond it, and under causes that took none, as a share of the request. CPU time and
+  run-queue delay may be all the rest of the request, and for *spin* the wait for an interpreter's lock; what a request without
+  work waits for (median) is not wrong either.
 - **unattributed**: the share of the request that the probe says it cannot tell.
 
-Median, in parentheses the 10th and 90th percentile, of %d requests per connection after %d to warm up. One request at a
+Percent; median, in parentheses the 10th and 90th percentile, of %d requests per connection after %d to warm up. One request at a
 time must have at least %.0f %% right and at most %.0f %% wrong. Where a runtime makes it impossible to tell, the cell is marked with
-a note, and its time must be unattributed, not under a wrong cause. Several requests at a time are reported only; where a server
+a note, and its time must be unattributed, not under a wrong cause. Several connections at a time are reported only; where a server
 can measure only its whole process (Node, some of Go), CPU time and run-queue delay are then taken from the probe.
 
 The work: *spin* the CPU for 50 ms; *sleep* 50 ms; *lock*: wait for one that another thread holds for 50 ms; *net*: a request to
-another process that answers after 50 ms; *disk*: write 1 MB (Node 8 MB), fsync, and (but Node) read it back from the disk; *memory*: write
-files for 150 ms in a memory group with 24 MB to spare. Node writes files through its thread pool, except for
+another process that answers after 50 ms; *disk*: write 1 MB (Node 8 MB), fsync, and (but Node) read it back from the disk;
+*memory*: write files for 150 ms in a memory group with 24 MB to spare. Node writes files through its thread pool, except for
 *memory*.
+
+The attribution of a request says what its split is worth: *thread*, the thread that read it answered it and served no other
+meanwhile: exact. *handoff*, a thread answered that the reader woke for it: what both did one after the other. *loop*, the thread
+had several requests in hand, or its Go scheduler waited: what the thread did, whichever request it was for. *partial*, another
+thread answered: all unattributed.
 `
 
 func (r *report) render(b *bytes.Buffer) {
