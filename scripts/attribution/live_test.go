@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"probe/internal/testutil"
+	"probe/scripts/process"
+)
+
+// TestMain lets the test binary stand in for this program where it starts
+// itself as a server.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		if serve := ownServer(os.Args[1]); serve != nil {
+			fail(serve(os.Args[2:]))
+			return
+		}
+	}
+	testutil.Main(m)
+}
+
+// buildProbe returns the path of the program.
+func buildProbe(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "probe")
+	build := exec.Command("go", "build", "-o", bin, "probe/cmd/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build probe: %v: %s", err, out)
+	}
+	return bin
+}
+
+// startProbe attaches a probe to the test's servers.
+func startProbe(t *testing.T, args ...string) *process.Probe {
+	t.Helper()
+	testutil.RequireBPF(t, "5.14", "task storage")
+	p, err := process.StartProbe(t.TempDir(), buildProbe(t), append([]string{"--detail", "full", "--capture-query", "--role", "server"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
+}
+
+// Waits that other threads of a server decide about. A busy machine disturbs the
+// servers' own clocks, so that the tolerance is larger than that of the report.
+func TestOtherThreadsDecide(t *testing.T) {
+	testutil.RequireBPF(t, "6.2", "bpf_task_from_pid")
+	b := &bench{options: options{samples: 8}, probe: buildProbe(t)}
+	for _, tt := range []struct{ runtime, work, cause string }{
+		{"go", "lock", lock},   // the scheduler waits, not the goroutine
+		{"node", "disk", disk}, // a thread of the pool works for the request
+	} {
+		t.Run(tt.runtime+" "+tt.work, func(t *testing.T) {
+			c, err := b.cell(startServer(t, tt.runtime), t.TempDir(), tt.work, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.work, c.clients = work{tt.work, tt.cause}, 1
+			c.judge(split{}, tt.runtime)
+			t.Logf("right %s, wrong %s, unattributed %s", c.spread(right), c.spread(wrong), c.spread(unknown))
+			if c.of(wrong, 0.5) > 0.1 {
+				t.Errorf("%s of the time is under a wrong cause", c.spread(wrong))
+			}
+			if c.limit == "" && c.of(right, 0.5) < 0.8 {
+				t.Errorf("%s of the time is under the right cause", c.spread(right))
+			}
+		})
+	}
+}
+
+// lines ends the probe and returns what it saw, by target.
+func lines(t *testing.T, p *process.Probe) map[string]*traceLine {
+	t.Helper()
+	if err := p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*traceLine{}
+	if err := readTrace(p.Stdout, func(l *traceLine) { all[l.Target] = l }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// startServer starts one of the runtimes without a downstream server.
+func startServer(t *testing.T, name string) *instance {
+	t.Helper()
+	for _, r := range runtimes() {
+		if r.name != name {
+			continue
+		}
+		if n := r.missing(); n != "" {
+			t.Fatalf("%s is not installed: run scripts/install-test-deps.sh", n)
+		}
+		in, err := r.up(t.TempDir(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(in.Stop)
+		return in
+	}
+	t.Fatalf("no runtime %s", name)
+	return nil
+}
+
+// within fails unless a differs from want by at most a share of it.
+func within(t *testing.T, what string, got, want time.Duration, share float64) {
+	t.Helper()
+	off := float64(got-want) / float64(want)
+	t.Logf("%s: probe %v, oracle %v, %+.2f %%", what, got, want, 100*off)
+	if want <= 0 || off > share || off < -share {
+		t.Errorf("%s: probe %v, oracle %v: must be within %.0f %%", what, got, want, 100*share)
+	}
+}
+
+func pin(t *testing.T, pid, cpu int) {
+	t.Helper()
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(pid, &set); err != nil {
+		t.Fatalf("pin to CPU %d: %v", cpu, err)
+	}
+}
+
+// burn keeps a CPU busy until the end of the test.
+func burn(t *testing.T, name string, cpu int) {
+	t.Helper()
+	p, err := process.Start(t.TempDir(), name, nil, "/bin/sh", "-c", "while :; do :; done")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	pin(t, p.PID(), cpu)
+}
+
+// The run-queue delay of requests is what the kernel adds to the schedstat of
+// their thread, which the server reads itself at both ends of each.
+func TestRunQueueAgreesWithSchedstat(t *testing.T) {
+	testutil.RequireBPF(t, "5.14", "task storage")
+	in := startServer(t, "c")
+	pin(t, in.PID(), 0)
+	burn(t, "first", 0)
+	burn(t, "second", 0)
+	p := startProbe(t, "--port", strconv.Itoa(in.port))
+	owns, err := in.send("spin", 0, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := lines(t, p)
+	var got, want time.Duration
+	for target, o := range owns {
+		l := seen[target]
+		if l == nil {
+			t.Fatalf("%s was not seen", target)
+		}
+		got += l.Wait.RunQ
+		want += o.RunQ
+	}
+	if least := time.Duration(len(owns)) * workTime / 4; want < least {
+		t.Fatalf("the thread waited for %v only: nothing competed with it", want)
+	}
+	within(t, "run queue", got, want, 0.02)
+}
+
+// What the quota of a group holds back is throttled, not run queue.
+func TestThrottledAgreesWithCgroup(t *testing.T) {
+	testutil.RequireBPF(t, "5.14", "task storage")
+	in := startServer(t, "c")
+	g, err := newGroup("cpu", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Stop()
+		if err := g.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := g.quota(10*time.Millisecond, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.enter(in.PID()); err != nil {
+		t.Fatal(err)
+	}
+	p := startProbe(t, "--port", strconv.Itoa(in.port))
+	before := throttledTime(t, g)
+	owns, err := in.send("spin", 0, 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := throttledTime(t, g) - before
+	var got, both, ownBoth time.Duration
+	for target, l := range lines(t, p) {
+		got += l.Wait.Throttled
+		if o, ok := owns[target]; ok {
+			both += l.Wait.Throttled + l.Wait.RunQ
+			ownBoth += o.RunQ
+		}
+	}
+	if want < time.Second {
+		t.Fatalf("the group was throttled for %v only", want)
+	}
+	within(t, "throttled", got, want, 0.05)
+	// The thread's schedstat does not keep them apart.
+	within(t, "throttled and run queue", both, ownBoth, 0.02)
+}
+
+// throttledTime is what cpu.stat says.
+func throttledTime(t *testing.T, g *group) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(g.dir, "cpu.stat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.ParseInt(value, 10, 64)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case name == "throttled_time": // cgroup v1
+			return time.Duration(n)
+		case name == "throttled_usec":
+			return time.Duration(n) * time.Microsecond
+		}
+	}
+	t.Fatalf("cpu.stat says nothing about throttling: %s", b)
+	return 0
+}
+
+// A connection that the server is slow to accept waits in its queue, also while
+// that is full.
+func TestAcceptWaitOfFullQueue(t *testing.T) {
+	const backlog, clients, pace = 4, 8, 50 * time.Millisecond
+	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(l)
+	port, err := process.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(l, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(l, backlog); err != nil {
+		t.Fatal(err)
+	}
+	p := startProbe(t, "--port", strconv.Itoa(port))
+	before := overflows(t)
+	var (
+		mu       sync.Mutex
+		sent     = map[string]time.Time{}
+		accepted = map[string]time.Time{}
+		g        sync.WaitGroup
+	)
+	for i := range clients {
+		g.Go(func() {
+			target := fmt.Sprintf("/accept?n=%d", i)
+			at, err := askOnce(port, target)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			sent[target] = at
+			mu.Unlock()
+		})
+	}
+	for range clients {
+		time.Sleep(pace)
+		target, at, err := acceptOnce(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted[target] = at
+	}
+	g.Wait()
+	if overflows(t) == before {
+		t.Error("the queue was never full: the kernel counted no overflow")
+	}
+	longest := time.Duration(0)
+	for target, l := range lines(t, p) {
+		want := max(0, accepted[target].Sub(sent[target]))
+		if off := (l.Wait.Accept - want).Abs(); off > 5*time.Millisecond {
+			t.Errorf("%s: wait.accept %v, client and server say %v", target, l.Wait.Accept, want)
+		}
+		longest = max(longest, l.Wait.Accept)
+		delete(accepted, target)
+	}
+	if len(accepted) > 0 {
+		t.Errorf("not seen: %v", accepted)
+	}
+	if longest < (backlog-1)*pace {
+		t.Errorf("the longest wait.accept is %v, with %d connections in the queue", longest, backlog)
+	}
+}
+
+// askOnce sends a request on a connection of its own and returns when.
+func askOnce(port int, target string) (time.Time, error) {
+	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 10*time.Second)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer c.Close()
+	at := time.Now()
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target); err != nil {
+		return at, err
+	}
+	_, err = c.Read(make([]byte, 100))
+	return at, err
+}
+
+// acceptOnce answers the next connection and returns its target and when it was
+// accepted.
+func acceptOnce(l int) (string, time.Time, error) {
+	c, _, err := unix.Accept(l)
+	at := time.Now()
+	if err != nil {
+		return "", at, err
+	}
+	defer unix.Close(c)
+	b := make([]byte, 1000)
+	n, err := unix.Read(c, b)
+	if err != nil {
+		return "", at, err
+	}
+	if _, err := unix.Write(c, []byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")); err != nil {
+		return "", at, err
+	}
+	return strings.Fields(string(b[:n]))[1], at, nil
+}
+
+// overflows is the kernel's count of connections that found a queue full.
+func overflows(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/net/netstat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if f[0] != "TcpExt:" {
+			continue
+		}
+		for i, name := range names {
+			if name == "ListenOverflows" {
+				return f[i]
+			}
+		}
+		names = f
+	}
+	t.Fatal("no ListenOverflows in /proc/net/netstat")
+	return ""
+}
