@@ -90,7 +90,7 @@ func build(o Options) (*Agent, error) {
 		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall, MemoryPressure: a.memoryPressure})
 		return a, nil
 	}
-	eo, err := o.exportOptions(mono)
+	eo, err := o.exportOptions(now)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
