@@ -46,6 +46,9 @@ need curl curl
 need socat socat
 need ip iproute2
 need ss iproute2
+need runc runc
+need podman podman
+need conmon conmon
 need /usr/bin/python3 python3
 need /usr/lib/python3/dist-packages/gunicorn python3-gunicorn
 need /usr/lib/python3/dist-packages/uvicorn python3-uvicorn

@@ -40,7 +40,7 @@ func registerExport(f *pflag.FlagSet, o *agent.Options) {
 	f.StringVar(&o.Statsd, "statsd", "", "where to send: udp://HOST:PORT, tcp://HOST:PORT, unixgram:///PATH, unix:///PATH, unix+dd:///PATH, stdout: or file:///PATH (default: STATSD_HOST, else stdout)")
 	f.StringVar(&o.Dialect, "statsd-dialect", "plain", "plain, dogstatsd, dogstatsd-1.1, influx, graphite, signalfx or librato")
 	f.StringVar(&o.Prefix, "prefix", "", "first part of every metric name (default: STATSD_PREFIX, else probe)")
-	f.StringVar(&x.Fields, "tags", "", "tags to write, some of host,service,method,route,status, or none (default: all)")
+	f.StringVar(&x.Fields, "tags", "", "tags to write, some of host,service,method,route,status,namespace,workload,container,pod,container_id, or none (default: the first five)")
 	f.StringArrayVar(&x.Tags, "tag", nil, "constant tag KEY=VALUE on every line (may be repeated; default: STATSD_TAGS)")
 	f.StringVar(&x.Template, "name-template", "", "names in the plain dialect, such as {prefix}.{host}.{service}.{scope}.{route}.{method}.{status}.{metric}, which is the default")
 	f.IntVar(&x.QueueBytes, "queue-bytes", 8<<20, "most bytes that wait in memory for a tcp or unix receiver, at least 262144; the oldest are dropped")

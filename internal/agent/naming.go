@@ -23,8 +23,6 @@ type NameOptions struct {
 	// Kubelet asks the kubelet of NODE_IP for its pods, KubeletInsecure with any
 	// certificate.
 	Kubelet, KubeletInsecure bool
-	// Tags reduces an origin to what series are told apart by; nil: to nothing.
-	Tags func(events.Origin) events.Origin
 }
 
 func (n NameOptions) filter() workload.Filter {
@@ -60,7 +58,14 @@ func newNaming(o Options) (*naming, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	wo := workload.OptionsFromEnv(os.Getenv)
-	wo.Rules, wo.Tags, wo.Log = rules, o.Names.Tags, o.Log
+	wo.Rules, wo.Log = rules, o.Log
+	if !o.Trace {
+		eo, err := o.exportOptions(nil) // only the finished exporter reads the clock
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		wo.Tags = eo.OriginTags()
+	}
 	wo.Renamed = func(provisional, name string) {
 		o.Log.Warn("a service had a provisional name, its files were slow", "provisional", provisional, "name", name)
 	}

@@ -5,6 +5,8 @@ package export
 import (
 	"fmt"
 	"strings"
+
+	"probe/pkg/stats"
 )
 
 // Dialect is how a line carries the host, service, route, method and status.
@@ -69,6 +71,8 @@ type identity struct {
 	// used for levelRoute only.
 	service, route, method, status string
 	level                          level
+	// origin is used for levelRoute only.
+	origin stats.OriginKey
 }
 
 // level says which fields of an identity are used.
@@ -95,7 +99,8 @@ func (id *identity) field(f Field) (string, bool) {
 	case FieldStatus:
 		return id.status, id.level == levelRoute
 	}
-	return "", false
+	value := originField(id.origin, f)
+	return value, value != ""
 }
 
 // parts of a line; with the metric's name it is

@@ -104,7 +104,7 @@ func (t plain) fit(id *identity, values map[string]string) {
 		for _, token := range segment {
 			used += len(token.literal)
 			switch f := Field(token.variable); f {
-			case FieldHost, FieldService, FieldRoute:
+			case FieldHost, FieldService, FieldRoute, FieldNamespace, FieldWorkload, FieldContainer, FieldPod, FieldContainerID:
 				original, _ := id.field(f)
 				pieces = append(pieces, &piece{name: token.variable, segment: values[token.variable], original: original})
 			default:

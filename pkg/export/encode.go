@@ -30,7 +30,7 @@ type EncoderOptions struct {
 	Host string
 	// Dialect of the lines. Empty: Plain.
 	Dialect Dialect
-	// Fields are what each line says about its series. Nil: all of Fields.
+	// Fields are what each line says about its series. Nil: DefaultFields.
 	Fields []Field
 	// Template of names in the plain dialect, for example DefaultTemplate. A
 	// template leaves no say to Fields. Empty: DefaultTemplate.
@@ -107,7 +107,7 @@ func NewEncoder(opt EncoderOptions) (*Encoder, error) {
 func (opt EncoderOptions) newRenderer(dialect Dialect) (renderer, error) {
 	fields := opt.Fields
 	if fields == nil {
-		fields = Fields()
+		fields = DefaultFields()
 	}
 	if dialect != Plain {
 		if opt.Template != "" {
@@ -122,7 +122,7 @@ func (opt EncoderOptions) newRenderer(dialect Dialect) (renderer, error) {
 		return tagged{syntaxOf(dialect), fields, opt.Tags, self}, checkTags(opt.Tags, fields)
 	}
 	// A key of a field that is not selected would still be that variable.
-	if err := checkTags(opt.Tags, Fields()); err != nil {
+	if err := checkTags(opt.Tags, append(DefaultFields(), fields...)); err != nil {
 		return nil, err
 	}
 	text := opt.Template
@@ -258,7 +258,7 @@ func (e *Encoder) render(key cacheKey) parts {
 	id := identity{
 		prefix: e.opt.Prefix, scope: scopeHTTP + key.Role.String(), host: e.opt.Host, level: key.level,
 		service: key.Service, route: key.Route, method: key.Method,
-		status: strconv.Itoa(int(key.Status)),
+		status: strconv.Itoa(int(key.Status)), origin: key.Origin,
 	}
 	if key.level != levelSelf {
 		return e.renderer.render(&id)

@@ -19,21 +19,35 @@ const (
 	FieldMethod  Field = "method"
 	FieldRoute   Field = "route"
 	FieldStatus  Field = "status"
+
+	// Those of stats.Key.Origin, written where they are known and chosen.
+	FieldNamespace   Field = "namespace"
+	FieldWorkload    Field = "workload"
+	FieldContainer   Field = "container"
+	FieldPod         Field = "pod"
+	FieldContainerID Field = "container_id"
 )
 
 // Fields returns all fields, in the order in which they are written as tags.
-func Fields() []Field {
+func Fields() []Field { return append(DefaultFields(), originFields()...) }
+
+// DefaultFields are those in use where none are chosen.
+func DefaultFields() []Field {
 	return []Field{FieldHost, FieldService, FieldMethod, FieldRoute, FieldStatus}
+}
+
+func originFields() []Field {
+	return []Field{FieldNamespace, FieldWorkload, FieldContainer, FieldPod, FieldContainerID}
 }
 
 // noFields selects no field.
 const noFields = "none"
 
 // ParseFields reads names of fields separated by commas, or "none". The result
-// is in the order of Fields and not nil; of "", all of them.
+// is in the order of Fields and not nil; of "", DefaultFields.
 func ParseFields(list string) ([]Field, error) {
 	if list == "" {
-		return Fields(), nil
+		return DefaultFields(), nil
 	}
 	fields := []Field{}
 	if list == noFields {

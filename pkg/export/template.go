@@ -18,7 +18,8 @@ const (
 )
 
 // DefaultTemplate is the name of a metric in the plain dialect. Constant tags
-// follow the prefix; fields that are not selected are left out.
+// follow the prefix; fields that are not selected are left out, container and
+// pod follow the scope where they are.
 const DefaultTemplate = "{prefix}.{host}.{service}.{scope}.{route}.{method}.{status}.{metric}"
 
 // template is a compiled name template: segments that stood between dots.
@@ -42,6 +43,13 @@ func defaultTemplate(fields []Field, tags []Tag) string {
 			continue
 		}
 		kept = append(kept, s)
+		if name == varScope {
+			for _, f := range fields {
+				if slices.Contains(originFields(), f) {
+					kept = append(kept, "{"+string(f)+"}")
+				}
+			}
+		}
 		if name == varPrefix {
 			for _, tag := range tags {
 				kept = append(kept, "{"+tag.Key+"}")

@@ -21,6 +21,12 @@ const (
 	MethodUnknown = "_UNKNOWN"
 )
 
+// Origin and OriginKey are those of package events.
+type (
+	Origin    = events.Origin
+	OriginKey = events.OriginKey
+)
+
 // Key identifies a series.
 type Key struct {
 	// Service and Route as in events.Request.
