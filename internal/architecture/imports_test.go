@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/host":      {},
 	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
 	"internal/accesslog": {"pkg/events"},
+	"internal/state":     {"pkg/stats"},
 	"internal/agent":     {"pkg/...", "internal/..."},
 	"cmd/...":            {"internal/agent"},
 

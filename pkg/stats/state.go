@@ -90,8 +90,8 @@ func (r *Recorder) State() State {
 // Calculate go on from there; Totals and the series do not change. A State that
 // contradicts itself is an error and changes nothing.
 func (r *Recorder) Restore(from State) error {
-	var latency Histogram
-	if err := errors.Join(from.validate(), latency.restore(from.Latency)); err != nil {
+	latency, err := from.check()
+	if err != nil {
 		return fmt.Errorf("restore statistics: %w", err)
 	}
 	r.mu.Lock()
@@ -102,7 +102,7 @@ func (r *Recorder) Restore(from State) error {
 	s := &r.summary
 	s.ends[0].plus(from.Finished)
 	s.ends[1].plus(from.Failed)
-	s.latency.Merge(&latency)
+	s.latency.Merge(latency)
 	for _, c := range from.Codes {
 		s.codes[c.Code] += c.Count
 	}
@@ -119,8 +119,19 @@ func (e *endState) plus(o EndState) {
 	e.Sum = addDurations(e.Sum, o.Sum)
 }
 
-// validate finds what no Recorder can have written.
-func (s *State) validate() error {
+// Validate reports what no Recorder can have written, and Restore refuses.
+func (s *State) Validate() error {
+	_, err := s.check()
+	return err
+}
+
+// check also returns the histogram.
+func (s *State) check() (*Histogram, error) {
+	var latency Histogram
+	return &latency, errors.Join(s.checkCounts(), latency.restore(s.Latency))
+}
+
+func (s *State) checkCounts() error {
 	for role := range s.ByRole {
 		if err := s.ByRole[role].validate(); err != nil {
 			return fmt.Errorf("role %d: %w", role, err)
