@@ -67,7 +67,9 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 to any program: it needs Linux 5.9 or later with BTF, and root.
 
   probe trace    one line per request, live
-  probe run      statsd lines, to stdout or to --statsd udp://HOST:PORT`,
+  probe run      statsd lines, to stdout or to --statsd udp://HOST:PORT
+  probe status   totals that were kept, and whether an agent runs
+  probe reset    forget them`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -83,7 +85,7 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 		return fmt.Errorf("%w: %w (see probe --help)", agent.ErrUsage, err)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr))
+	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr), newStatus(stdout), newReset())
 	return root
 }
 

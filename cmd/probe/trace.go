@@ -6,10 +6,11 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newTrace(stdout, stderr io.Writer) *cobra.Command {
-	var c common
+	c := common{flags: traceFlags}
 	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Print one line per finished request, live: an access log for any binary",
@@ -20,10 +21,13 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 			return c.observe(cmd, stdout, stderr)
 		},
 	}
+	c.flags(&c, cmd.Flags())
+	return cmd
+}
+
+func traceFlags(c *common, f *pflag.FlagSet) {
 	c.opt.Trace = true
-	c.register(cmd.Flags())
-	f := cmd.Flags()
+	c.register(f)
 	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")
 	f.BoolVar(&c.opt.Query, "capture-query", false, "keep query strings; they may hold secrets")
-	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"probe/internal/accesslog"
@@ -21,10 +22,12 @@ import (
 	"probe/pkg/stats"
 )
 
-// Agent is the running program. All its parts are used by one goroutine, the
-// pipeline; only the delivery of lines runs beside it.
+// Agent is the running program. The parts a request goes through are used by one
+// goroutine, the pipeline; beside it run services that can be restarted
+// (tree.go): the delivery of lines, the HTTP endpoint, the writing of totals.
 type Agent struct {
-	opt     Options
+	opt     Options // as started
+	live    Options // the pipeline's, with what has changed since
 	log     *slog.Logger
 	clock   *clock.Clock
 	kernel  *loader.Loader
@@ -39,12 +42,24 @@ type Agent struct {
 	decodeErr uint64 // records that did not decode
 	counters  []loader.Counter
 	sweeps    sweepTimer
-	deliver   delivery
 	interval  time.Duration // until the next drain
 	quiet     int           // drains since one that found a record
 	nextFlush uint64
 	nextLog   uint64
 	batchNS   uint64
+
+	deliver    *delivery
+	nextExport *export.Exporter // takes over at the next flush; nil: none
+	memory     *memory          // nil when not
+	server     *server          // nil when not
+	signals    *signals
+	notify     *notifier
+	parts      *parts
+	mailbox    mailbox
+	// attached is closed once the kernel side runs, stopping when it is to end.
+	attached, stopping chan struct{}
+	startedNS          uint64
+	shutdownTimeout    atomic.Int64 // time.Duration
 }
 
 // Run runs the agent until ctx ends, Duration has passed, or the kernel side
@@ -56,6 +71,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	return a.run(ctx)
 }
+
+// mono is CLOCK_MONOTONIC.
+func (a *Agent) mono() time.Duration { return time.Duration(a.clock.Now()) }
 
 // build makes every part but attaches nothing.
 func build(o Options) (*Agent, error) {
@@ -70,23 +88,23 @@ func build(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	mono := func() time.Duration { return time.Duration(now.Now()) }
 	a := &Agent{
-		opt: o, log: o.Log, clock: now, routes: routes,
+		opt: o, live: o, log: o.Log, clock: now, routes: routes,
 		names:    workload.New(workload.Options{}),
-		stats:    stats.New(stats.Options{Now: mono, SummaryRole: summaryRole(o.Role)}),
 		interval: maxDrain,
+		parts:    newParts(), mailbox: newMailbox(), notify: newNotifier(o.Log),
+		attached: make(chan struct{}), stopping: make(chan struct{}),
+		startedNS: now.Now(),
 	}
+	a.stats = stats.New(stats.Options{Now: a.mono, SummaryRole: summaryRole(o.Role)})
+	a.deliver = newDelivery(&a.parts.exporter, now.Now, o.Log)
+	a.shutdownTimeout.Store(int64(o.ShutdownTimeout))
 	a.tracker = exchange.New(exchange.Options{}, a.take)
 	if o.Trace {
 		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Wall: now.Wall})
 		return a, nil
 	}
-	eo, err := o.exportOptions(mono)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	a.export, err = export.New(eo)
+	a.export, err = a.newExporter(o)
 	return a, err
 }
 
@@ -98,19 +116,29 @@ func summaryRole(role string) events.Role {
 	return events.RoleServer
 }
 
+// run opens what the agent needs, in the order in which it would have to be
+// refused, and closes it in the opposite one.
 func (a *Agent) run(ctx context.Context) (err error) {
-	lo, err := a.opt.loaderOptions()
-	if err != nil {
+	a.signals = newSignals(a)
+	defer a.signals.stop()
+	if err := a.openServer(); err != nil {
 		return err
 	}
-	a.kernel, err = loader.Load(lo)
-	if err != nil {
-		if log := loader.VerifierLog(err); log != "" {
-			a.log.Debug("the kernel's verifier said", "log", log)
+	defer func() { err = errors.Join(err, a.closeServer()) }()
+	if err := a.openMemory(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.closeMemory(err)) }()
+	if err := a.load(); err != nil {
+		return err
+	}
+	// A pipeline that does not stop still uses the kernel side; the end of the
+	// process frees it.
+	defer func() {
+		if !errors.Is(err, errStuck) {
+			err = errors.Join(err, a.kernel.Close())
 		}
-		return err
-	}
-	defer func() { err = errors.Join(err, a.kernel.Close()) }()
+	}()
 	if err := a.announce(); err != nil {
 		return err
 	}
@@ -122,19 +150,38 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		ctx, cancel = context.WithTimeout(ctx, a.opt.Duration)
 		defer cancel()
 	}
-	err = a.loop(ctx)
-	return errors.Join(err, a.finish())
+	return a.supervise(ctx)
+}
+
+func (a *Agent) load() error {
+	lo, err := a.opt.loaderOptions()
+	if err != nil {
+		return err
+	}
+	a.kernel, err = loader.Load(lo)
+	if err != nil {
+		if log := loader.VerifierLog(err); log != "" {
+			a.log.Debug("the kernel's verifier said", "log", log)
+		}
+		return err
+	}
+	close(a.attached)
+	return nil
 }
 
 func (a *Agent) announce() error {
 	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role)
-	if a.opt.ReadyFile == "" {
-		return nil
+	if a.opt.ReadyFile != "" {
+		if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
+			return fmt.Errorf("write ready file: %w", err)
+		}
 	}
-	if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
-		return fmt.Errorf("write ready file: %w", err)
-	}
+	a.notify.ready(a.statusLine())
 	return nil
+}
+
+func (a *Agent) statusLine() string {
+	return fmt.Sprintf("attached, source %s, role %s", a.kernel.Source(), a.opt.Role)
 }
 
 // take receives every rebuilt exchange from the tracker.
@@ -161,25 +208,46 @@ func (a *Agent) service(c *events.Conn, role events.Role, pid uint32) string {
 
 // finish stops the hooks, takes what is left, and sends the last interval.
 func (a *Agent) finish() error {
+	a.parts.enter(stageLastDrain)
 	err := a.kernel.Detach()
 	now := a.clock.Now()
 	err = errors.Join(err, a.kernel.Sweep(now, false), a.drain())
 	a.tracker.Close(a.clock.Now())
 	if a.trace != nil {
+		a.parts.enter(stageOutput)
 		err = errors.Join(err, a.trace.Flush())
 	}
 	if a.export != nil {
-		a.deliver.wait()
-		a.collect()
-		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
-		defer cancel()
-		if e := a.export.Export(ctx, a.stats.Flush()); e != nil {
-			a.log.Warn("last interval not delivered", "error", e)
-		}
-		err = errors.Join(err, a.export.Close(ctx))
+		a.parts.enter(stageLastFlush)
+		err = errors.Join(err, a.lastDelivery())
 	} else {
 		a.collect()
 	}
+	a.stats.Close()
 	a.logSummary("totals")
+	return err
+}
+
+// lastDelivery sends what is left, after the delivery that may be on its way.
+func (a *Agent) lastDelivery() error {
+	limit := min(lastFlush, time.Duration(a.shutdownTimeout.Load()))
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	select {
+	case <-a.deliver.whenIdle():
+	case <-ctx.Done():
+		a.log.Warn("last interval not delivered", "error", "the delivery before does not end")
+		return nil
+	}
+	a.collect()
+	err := a.export.Export(ctx, a.stats.Flush())
+	a.deliver.note(err)
+	if err != nil {
+		a.log.Warn("last interval not delivered", "error", err)
+	}
+	err = a.export.Close(ctx)
+	if a.nextExport != nil { // settings were reloaded a moment ago
+		err = errors.Join(err, a.nextExport.Close(ctx))
+	}
 	return err
 }

@@ -187,7 +187,7 @@ func TestRunLeaksNothing(t *testing.T) {
 }
 
 func TestRunRefuses(t *testing.T) {
-	good := agent.Options{Role: "server", Interval: time.Second, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard}
+	good := agent.Options{Role: "server", Interval: time.Second, ShutdownTimeout: time.Second, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard}
 	if err := good.Validate(); err != nil {
 		t.Fatalf("good options: %v", err)
 	}
@@ -196,6 +196,10 @@ func TestRunRefuses(t *testing.T) {
 		"source":   func(o *agent.Options) { o.Source = "kprobe" },
 		"interval": func(o *agent.Options) { o.Interval = agent.MinInterval - 1 },
 		"duration": func(o *agent.Options) { o.Duration = -1 },
+		"shutdown": func(o *agent.Options) { o.ShutdownTimeout = 0 },
+		"listen":   func(o *agent.Options) { o.Listen = "9102" },
+		"public":   func(o *agent.Options) { o.Listen = "0.0.0.0:9102" },
+		"pprof":    func(o *agent.Options) { o.Pprof = true },
 		"log":      func(o *agent.Options) { o.LogInterval = -1 },
 		"target":   func(o *agent.Options) { o.Statsd = "carrier-pigeon://coop" },
 		"dialect":  func(o *agent.Options) { o.Dialect = "klingon" },
@@ -215,7 +219,7 @@ func TestRunWithoutReadyFile(t *testing.T) {
 	testutil.RequireBPF(t, "5.15", "tp_btf and ring buffer")
 	testutil.CheckFDs(t)
 	err := agent.Run(t.Context(), agent.Options{
-		Role: "server", Interval: time.Second, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard,
+		Role: "server", Interval: time.Second, ShutdownTimeout: time.Second, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard,
 		ReadyFile: filepath.Join(t.TempDir(), "no", "such", "directory"),
 	})
 	var pathErr *fs.PathError

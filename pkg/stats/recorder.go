@@ -204,3 +204,10 @@ func (r *Recorder) Totals() Totals {
 	defer r.mu.Unlock()
 	return r.totals
 }
+
+// ActiveSeries returns the number of series in memory, idle ones included.
+func (r *Recorder) ActiveSeries() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sorted)
+}
