@@ -17,7 +17,6 @@ import (
 	"probe/internal/route"
 	"probe/internal/workload"
 	"probe/pkg/events"
-	"probe/pkg/export"
 	"probe/pkg/loader"
 	"probe/pkg/stats"
 )
@@ -35,7 +34,7 @@ type Agent struct {
 	names   *workload.Resolver
 	routes  *route.Table
 	stats   *stats.Recorder
-	export  *export.Exporter   // nil when tracing
+	export  exporter           // nil when tracing
 	trace   *accesslog.Printer // nil when not
 
 	record    events.Record
@@ -49,9 +48,9 @@ type Agent struct {
 	batchNS   uint64
 
 	deliver    *delivery
-	nextExport *export.Exporter // takes over at the next flush; nil: none
-	memory     *memory          // nil when not
-	server     *server          // nil when not
+	nextExport exporter // takes over at the next flush; nil: none
+	memory     *memory  // nil when not
+	server     *server  // nil when not
 	signals    *signals
 	notify     *notifier
 	parts      *parts
@@ -206,25 +205,31 @@ func (a *Agent) service(c *events.Conn, role events.Role, pid uint32) string {
 	return a.names.Service(pid, port, c.Comm, a.batchNS)
 }
 
-// finish stops the hooks, takes what is left, and sends the last interval.
+// finish takes what is left and sends the last interval. One step that fails
+// does not keep the next from being tried.
 func (a *Agent) finish() error {
 	a.parts.enter(stageLastDrain)
+	err := a.guard(a.lastDrain)
+	if a.trace != nil {
+		a.parts.enter(stageOutput)
+		err = errors.Join(err, a.guard(a.trace.Flush))
+	}
+	err = errors.Join(err, a.guard(func() error { a.collect(); return nil }))
+	if a.export != nil {
+		a.parts.enter(stageLastFlush)
+		err = errors.Join(err, a.guard(a.lastDelivery))
+	}
+	a.stats.Close()
+	a.logSummary("totals")
+	return err
+}
+
+// lastDrain stops the hooks and takes what they have left.
+func (a *Agent) lastDrain() error {
 	err := a.kernel.Detach()
 	now := a.clock.Now()
 	err = errors.Join(err, a.kernel.Sweep(now, false), a.drain())
 	a.tracker.Close(a.clock.Now())
-	if a.trace != nil {
-		a.parts.enter(stageOutput)
-		err = errors.Join(err, a.trace.Flush())
-	}
-	if a.export != nil {
-		a.parts.enter(stageLastFlush)
-		err = errors.Join(err, a.lastDelivery())
-	} else {
-		a.collect()
-	}
-	a.stats.Close()
-	a.logSummary("totals")
 	return err
 }
 
@@ -239,7 +244,6 @@ func (a *Agent) lastDelivery() error {
 		a.log.Warn("last interval not delivered", "error", "the delivery before does not end")
 		return nil
 	}
-	a.collect()
 	err := a.export.Export(ctx, a.stats.Flush())
 	a.deliver.note(err)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"probe/pkg/export"
 	"probe/pkg/stats"
 )
 
@@ -36,7 +35,7 @@ type delivery struct {
 // job is one interval for one exporter, which is closed afterwards if it is to
 // be replaced.
 type job struct {
-	export   *export.Exporter
+	export   exporter
 	snapshot *stats.Snapshot
 	retire   bool
 	done     chan struct{}

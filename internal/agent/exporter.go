@@ -2,7 +2,36 @@
 
 package agent
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"probe/pkg/export"
+	"probe/pkg/stats"
+)
+
+// exporter is what the agent needs of the one in pkg/export.
+type exporter interface {
+	// Export sends a snapshot, or keeps it to be sent; the error is for the log.
+	Export(ctx context.Context, s *stats.Snapshot) error
+	Counters() export.Counters
+	// Close sends what is left until ctx ends.
+	Close(ctx context.Context) error
+}
+
+// newExporter makes an exporter; it connects to nothing yet.
+func (a *Agent) newExporter(o Options) (exporter, error) {
+	eo, err := o.exportOptions(a.mono)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	x, err := export.New(eo)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
 
 // exportStatus is what is shown of the way to the statsd receiver.
 type exportStatus struct {

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"probe/internal/route"
-	"probe/pkg/export"
 )
 
 // Reloaded are settings that were read again.
@@ -32,6 +31,9 @@ func (a *Agent) reload(ctx context.Context) {
 	a.notify.reloading(a.clock.Now())
 	defer a.notify.ready(a.statusLine())
 	next, err := a.opt.Reload()
+	if err == nil {
+		err = next.Options.Validate()
+	}
 	if err != nil {
 		a.log.Error("settings not reloaded; the old ones stay", "error", err)
 		return
@@ -93,13 +95,4 @@ func (a *Agent) adopt(next Options) error {
 	a.shutdownTimeout.Store(int64(next.ShutdownTimeout))
 	a.live = o
 	return nil
-}
-
-// newExporter makes an exporter; it connects to nothing yet.
-func (a *Agent) newExporter(o Options) (*export.Exporter, error) {
-	eo, err := o.exportOptions(a.mono)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	return export.New(eo)
 }

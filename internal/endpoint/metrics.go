@@ -78,7 +78,7 @@ func metricsHandler(source Source) http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
 }
 
 // collector asks the source once per scrape. What it collects depends on the
@@ -143,6 +143,9 @@ func (e emitter) role(role events.Role, c *stats.Counters) {
 		return
 	}
 	for outcome, n := range c.Outcomes {
+		if events.Outcome(outcome) == events.OutcomeInProgress {
+			continue // those have not ended, and are not counted here
+		}
 		e.counter("http_requests_total", "Requests that ended.", float64(n), "role", role.String(), "outcome", events.Outcome(outcome).String())
 	}
 	e.counter("http_errors_total", "Requests answered 5xx, cut short or not answered.", float64(c.Errors), "role", role.String())
