@@ -47,11 +47,42 @@ enum probe_has {
 	PROBE_HAS_RESET = 256,
 	/* The bytes before this request ended like a head or a chunked body. */
 	PROBE_HAS_CLEAN = 512,
+	/* A struct probe_times is the last thing in the record. */
+	PROBE_HAS_TIMES = 1024,
+	/* The thread never left its CPU from read_ns to now_ns. */
+	PROBE_HAS_ONCPU = 2048,
+	/* ... and had other requests in hand meanwhile. */
+	PROBE_HAS_LOOP = 4096,
+};
+
+/* Where the time of a thread goes. */
+enum probe_part {
+	PROBE_PART_CPU = 0,
+	PROBE_PART_RUNQ,      /* ready to run, another task has the CPU */
+	PROBE_PART_THROTTLED, /* ready to run, its group's CPU quota is used up */
+	PROBE_PART_MEMORY,    /* reclaim, compaction, swap-in, major faults */
+	PROBE_PART_LOCK,      /* until another thread of the process wakes it */
+	PROBE_PART_DISK,
+	PROBE_PART_NET,
+	PROBE_PART_SLEEP, /* until a timer of its own ends */
+	PROBE_PART_OTHER,
+	PROBE_PART_UNKNOWN,
+	PROBE_PARTS,
+};
+
+/* Whose time the parts of a request are. */
+enum probe_attribution {
+	PROBE_ATTR_NONE = 0, /* not measured */
+	PROBE_ATTR_THREAD,   /* one thread, this request only */
+	PROBE_ATTR_HANDOFF,  /* reader and the thread it woke, added up */
+	PROBE_ATTR_LOOP,     /* one thread with several requests in hand */
+	PROBE_ATTR_PARTIAL,  /* answered by a thread whose link is not known */
 };
 
 /*
  * One record of the ring buffer, followed by resp_len bytes of the response,
- * req_len bytes of the request, and struct probe_conn if PROBE_HAS_CONN.
+ * req_len bytes of the request, struct probe_conn if PROBE_HAS_CONN, and struct
+ * probe_times if PROBE_HAS_TIMES.
  */
 struct probe_record {
 	__u16 has;     /* enum probe_has */
@@ -74,6 +105,20 @@ struct probe_record {
 	__u64 resp_off; /* first byte of this piece of the response */
 	__u64 resp_end; /* bytes of the response direction seen so far */
 	__u8 tail[8];   /* last bytes before resp_end */
+};
+
+/* From the read of a request to the last byte seen of its response. */
+struct probe_times {
+	__u64 part_ns[PROBE_PARTS]; /* enum probe_part; adds up to until_ns - read_ns */
+	__u64 until_ns;
+	__u32 major_faults;
+	__u32 minor_faults;
+	__u64 pushed_ns;   /* longest wait for a CPU behind one process, or 0 */
+	__u32 pushed_tgid; /* ... that process */
+	__u32 pushed_cpu;
+	__u8 pushed_comm[PROBE_COMM_LEN];
+	__u8 attribution; /* enum probe_attribution */
+	__u8 pad[7];
 };
 
 /* The connection; sent with the first record that gets through. */
@@ -107,6 +152,8 @@ enum probe_count {
 	PROBE_DROP_LOST_TASK,       /* pieces moved by kernel threads */
 	PROBE_COUNT_TUNNELS,        /* connections that left HTTP */
 	PROBE_COUNT_CONNS,          /* connections with state */
+	PROBE_DROP_NO_THREAD,       /* threads without room for state: no times */
+	PROBE_DROP_NO_DELAYS,       /* processes without room for a delay histogram */
 	PROBE_COUNT_MAX,
 };
 
@@ -114,6 +161,25 @@ enum probe_count {
 struct probe_counters {
 	__u64 value[PROBE_COUNT_MAX];
 	__u64 next_conn;
+};
+
+/* How much is measured of where a request's time goes. */
+enum probe_detail {
+	PROBE_DETAIL_OFF = 0,
+	PROBE_DETAIL_BASIC, /* the kernel's own counters, at the ends of a request */
+	PROBE_DETAIL_FULL,  /* and every switch of the threads that serve requests */
+};
+
+/*
+ * Histogram of run-queue delays, cumulative. A delay of v ns, with
+ * e = floor(log2 v), is in bucket v for v < 16, else in bucket
+ * (e - 3) * 16 + ((v >> (e - 4)) & 15); the last one takes what is longer.
+ */
+#define PROBE_DELAY_BUCKETS 544 /* up to 2^37 ns, 137 s */
+#define PROBE_DELAY_TASKS   1024
+
+struct probe_delays {
+	__u32 count[PROBE_DELAY_BUCKETS];
 };
 
 /* Set before load, constant afterwards. Zero counts mean "no filter". */
@@ -127,7 +193,8 @@ struct probe_config {
 	__u16 ports[PROBE_MAX_PORTS]; /* the server's port, host order */
 	__u32 pids[PROBE_MAX_PIDS];
 	__u8 comms_len;
-	__u8 pad[3];
+	__u8 detail; /* enum probe_detail */
+	__u8 pad[2];
 	__u8 comms[PROBE_MAX_COMMS][PROBE_COMM_LEN];
 };
 

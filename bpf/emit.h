@@ -83,6 +83,18 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 		fill_conn((struct probe_conn *)(s->data + size), c, sk);
 		size += sizeof(struct probe_conn);
 	}
+	if (c->timed == TIMED_ONCPU) {
+		has |= PROBE_HAS_ONCPU;
+		if (c->spent.attribution == PROBE_ATTR_LOOP)
+			has |= PROBE_HAS_LOOP;
+	} else if (c->timed == TIMED_SPENT) {
+		has |= PROBE_HAS_TIMES;
+		bound(size);
+		if (size > 2 * PROBE_HEAD_MAX + sizeof(struct probe_conn))
+			return 0;
+		__builtin_memcpy(s->data + size, &c->spent, sizeof(c->spent));
+		size += sizeof(c->spent);
+	}
 	r->has = has;
 	size += sizeof(*r);
 	bound(size);

@@ -28,6 +28,7 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 {
 	__u32 has = PROBE_HAS_CLOSE;
 
+	times_answered(c);
 	if (!s || (!c->announced && c->phase != PHASE_REQUEST))
 		return;
 	if (reset)

@@ -27,6 +27,8 @@
 #include "abi.h"
 #include "compat.h"
 #include "maps.h"
+#include "threads.h"
+#include "times.h"
 #include "user_buf.h"
 #include "classify.h"
 #include "emit.h"
@@ -130,11 +132,17 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 #include "entry_socket.h"
 #include "entry_syscall.h"
 #include "sweep.h"
+#include "sched.h"
+#include "memory.h"
 
 /* Puts the enums into BTF, for the generated Go names. */
 const enum probe_count *unused_count __attribute__((unused));
 const enum probe_has *unused_has __attribute__((unused));
 const struct probe_record *unused_record __attribute__((unused));
 const struct probe_conn *unused_conn __attribute__((unused));
+const struct probe_times *unused_times __attribute__((unused));
+const enum probe_detail *unused_detail __attribute__((unused));
+const enum probe_part *unused_part __attribute__((unused));
+const enum probe_attribution *unused_attribution __attribute__((unused));
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

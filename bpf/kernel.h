@@ -22,6 +22,7 @@
 #define S_IFSOCK      0140000
 #define EAGAIN        11
 #define PF_KTHREAD    0x00200000 /* include/linux/sched.h, since 2.6 */
+#define TASK_RUNNING  0          /* include/linux/sched.h */
 
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1
@@ -134,12 +135,52 @@ struct thread_info {
 #endif
 
 struct io_uring_task;
+struct bpf_local_storage;
+
+struct rq {
+	__u64 clock; /* ns since boot, of this CPU; as of the last update */
+};
+
+struct cfs_rq {
+	struct rq *rq; /* CONFIG_FAIR_GROUP_SCHED */
+	int throttle_count;
+};
+
+struct sched_entity {
+	__u64 exec_start;
+	__u64 sum_exec_runtime;
+	struct cfs_rq *cfs_rq;
+};
+
+struct sched_info {
+	unsigned long long run_delay;
+	unsigned long long last_queued;
+};
 
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
+	unsigned int __state; /* since 5.14 */
+	int pid;
+	int tgid;
+	unsigned in_iowait : 1;
+	unsigned in_memstall : 1; /* CONFIG_PSI */
+	bool throttled;           /* since 6.18, CONFIG_CFS_BANDWIDTH */
+	struct sched_entity se;
+	struct sched_info sched_info; /* CONFIG_SCHED_INFO */
+	unsigned long nvcsw;
+	unsigned long nivcsw;
+	unsigned long min_flt;
+	unsigned long maj_flt;
+	char comm[16];
 	struct files_struct *files;
 	struct io_uring_task *io_uring;
+	struct bpf_local_storage *bpf_storage; /* since 5.11 */
+};
+
+/* Before 5.14: the same member under another name. */
+struct task_struct___old {
+	long state;
 };
 
 struct bpf_iter_meta {

@@ -24,6 +24,28 @@ enum conn_family {
 	CONN_COUNTED, /* MPTCP, Unix: offsets are sums of what the calls moved */
 };
 
+/* What is known of where the time of a request went. */
+enum timed {
+	TIMED_NOT = 0,
+	TIMED_ONCPU, /* the thread never left its CPU */
+	TIMED_SPENT, /* conn.spent is valid */
+};
+
+/* A thread's counters at one moment. */
+struct stamp {
+	__u64 part[PROBE_PARTS]; /* full detail */
+	__u64 sum_exec;          /* the kernel's own, basic detail */
+	__u64 exec_start;
+	__u64 run_delay;
+	__u64 changes; /* of where its time goes */
+	__u32 major_faults;
+	__u32 minor_faults;
+	__u32 reads; /* requests it has read, this one included */
+	__u16 cpu;
+	__u8 others; /* it had other requests in hand */
+	__u8 pad;
+};
+
 /*
  * Lives in the socket's storage (socket entry) or in a hash by socket address
  * (system-call entry). Calls on one socket from two CPUs at once may race on
@@ -67,12 +89,16 @@ struct conn {
 	__u8 req_clean;   /* the last request bytes ended in CRLF CRLF */
 	__u8 after_clean; /* ... and did so before the kept request */
 	__u8 closing;     /* enum closing */
-	__u8 pad[6];
+	__u8 in_hand;     /* counted in its thread's number of requests in hand */
+	__u8 timed;       /* enum timed */
+	__u8 pad[4];
 	__u8 tail[8];
+	struct stamp begin;       /* of the thread, when it read the request */
+	struct probe_times spent; /* from then to the last byte of the response */
 	__u8 head[PROBE_HEAD_MAX];
 };
 
-/* Socket → state; freed with the socket. About 700 bytes per connection. */
+/* Socket → state; freed with the socket. About 1 KB per connection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -131,7 +157,7 @@ enum direction {
  */
 struct scratch {
 	struct probe_record rec;
-	__u8 data[2 * PROBE_HEAD_MAX + sizeof(struct probe_conn)];
+	__u8 data[2 * PROBE_HEAD_MAX + sizeof(struct probe_conn) + sizeof(struct probe_times)];
 	__u8 gather[2 * PROBE_HEAD_MAX];
 	struct piece piece;
 };

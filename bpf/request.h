@@ -32,6 +32,7 @@ static __always_inline void start_request(struct conn *c, struct sock *sk, struc
 	c->reported = 0;
 	c->ahead = 0;
 	count(PROBE_COUNT_STARTS);
+	times_begin(c, p->now_ns);
 	if (p->dir == DIR_RECV && c->family == CONN_TCP && tp) {
 		__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
 
@@ -85,6 +86,22 @@ static __always_inline void replace_request(struct scratch *s, struct conn *c, s
 	start_request(c, sk, tp, p, n, trusted);
 }
 
+/* The response before is over: what was only counted of it is told with its times. */
+static __always_inline void finish_times(struct scratch *s, struct conn *c, struct sock *sk,
+					 struct piece *p)
+{
+	__u64 rx_off = c->rx_off;
+
+	if (!c->dirty || c->timed == TIMED_NOT)
+		return;
+	s->rec.now_ns = p->now_ns;
+	s->rec.resp_len = 0;
+	s->rec.resp_off = s->rec.resp_end = c->tx_off;
+	c->rx_off = p->off; /* what came since is of the next request */
+	emit(s, c, sk, PROBE_HAS_PROGRESS);
+	c->rx_off = rx_off;
+}
+
 /* Bytes in the direction of requests, on a connection whose role is known. */
 static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, struct sock *sk,
 					     struct tcp_sock *tp, struct piece *p, __u64 n,
@@ -93,6 +110,7 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 	if (c->phase == PHASE_RESPONSE) {
 		if (!begins)
 			return; /* the rest of a body whose answer came early */
+		finish_times(s, c, sk, p);
 		start_request(c, sk, tp, p, n, trusted);
 		if (p->off < c->late_end) {
 			/* Its response was told already: this completes it. */

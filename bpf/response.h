@@ -29,6 +29,11 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 		c->late_end = c->tx_off ? c->tx_off + (__u32)(seq - (__u32)c->tx_off)
 					: (1ULL << 32 | seq);
 	}
+	c->timed = TIMED_NOT;
+	if (!ahead) {
+		times_spend(c, p->now_ns);
+		times_answered(c);
+	}
 	tell(s, c, sk, p, n, has);
 	c->phase = ahead ? PHASE_REQUEST : PHASE_RESPONSE;
 	c->ahead = 0;
@@ -61,6 +66,8 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 		c->announced = 0;
 		return;
 	}
+	if (c->phase == PHASE_RESPONSE)
+		times_spend(c, p->now_ns);
 	/* A later piece: small heads are completed, else it is only counted. */
 	if (n && c->resp_kept < cfg.capture_bytes && c->pieces < MAX_MORE) {
 		/* It may hold the beginning of the next response, too. */

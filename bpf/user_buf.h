@@ -13,9 +13,6 @@
 
 #define CRLF_CRLF 0x0a0d0a0d
 
-/* Keeps the compiler from moving a bound check past the helper it protects. */
-#define bound(n) asm volatile("" : "+r"(n))
-
 static __always_inline void piece_init(struct piece *p, __u32 len, __u8 dir)
 {
 	p->now_ns = bpf_ktime_get_ns();

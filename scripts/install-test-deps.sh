@@ -40,6 +40,7 @@ need java default-jdk-headless
 need wrk wrk
 need curl curl
 need socat socat
+need ss iproute2
 need /usr/bin/python3 python3
 need /usr/lib/python3/dist-packages/gunicorn python3-gunicorn
 need /usr/lib/python3/dist-packages/uvicorn python3-uvicorn

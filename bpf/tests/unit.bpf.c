@@ -13,6 +13,8 @@
 /* Their guards keep out what only hooks; entry_syscall.h has more than that. */
 #define PROBE_ENTRY_SOCKET_H
 #define PROBE_SWEEP_H
+#define PROBE_SCHED_H
+#define PROBE_MEMORY_H
 #include "../http.bpf.c"
 
 /* More than the largest offset of a member read of struct tcp_sock. */

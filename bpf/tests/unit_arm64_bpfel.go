@@ -118,9 +118,38 @@ type unitConn struct {
 	ReqClean   uint8
 	AfterClean uint8
 	Closing    uint8
-	Pad        [6]uint8
+	InHand     uint8
+	Timed      uint8
+	Pad        [4]uint8
 	Tail       [8]uint8
-	Head       [512]uint8
+	Begin      struct {
+		_           structs.HostLayout
+		Part        [10]uint64
+		SumExec     uint64
+		ExecStart   uint64
+		RunDelay    uint64
+		Changes     uint64
+		MajorFaults uint32
+		MinorFaults uint32
+		Reads       uint32
+		Cpu         uint16
+		Others      uint8
+		Pad         uint8
+	}
+	Spent struct {
+		_           structs.HostLayout
+		PartNs      [10]uint64
+		UntilNs     uint64
+		MajorFaults uint32
+		MinorFaults uint32
+		PushedNs    uint64
+		PushedTgid  uint32
+		PushedCpu   uint32
+		PushedComm  [16]uint8
+		Attribution uint8
+		Pad         [7]uint8
+	}
+	Head [512]uint8
 }
 
 type unitConnFamily uint32
@@ -189,7 +218,8 @@ type unitProbeConfig struct {
 	Ports        [16]uint16
 	Pids         [16]uint32
 	CommsLen     uint8
-	Pad          [3]uint8
+	Detail       uint8
+	Pad          [2]uint8
 	Comms        [8][16]uint8
 }
 
@@ -213,13 +243,20 @@ const (
 	unitProbeCountPROBE_DROP_LOST_TASK       unitProbeCount = 14
 	unitProbeCountPROBE_COUNT_TUNNELS        unitProbeCount = 15
 	unitProbeCountPROBE_COUNT_CONNS          unitProbeCount = 16
-	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 17
+	unitProbeCountPROBE_DROP_NO_THREAD       unitProbeCount = 17
+	unitProbeCountPROBE_DROP_NO_DELAYS       unitProbeCount = 18
+	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 19
 )
 
 type unitProbeCounters struct {
 	_        structs.HostLayout
-	Value    [17]uint64
+	Value    [19]uint64
 	NextConn uint64
+}
+
+type unitProbeDelays struct {
+	_     structs.HostLayout
+	Count [544]uint32
 }
 
 type unitProbeHas uint32
@@ -235,6 +272,9 @@ const (
 	unitProbeHasPROBE_HAS_LATE     unitProbeHas = 128
 	unitProbeHasPROBE_HAS_RESET    unitProbeHas = 256
 	unitProbeHasPROBE_HAS_CLEAN    unitProbeHas = 512
+	unitProbeHasPROBE_HAS_TIMES    unitProbeHas = 1024
+	unitProbeHasPROBE_HAS_ONCPU    unitProbeHas = 2048
+	unitProbeHasPROBE_HAS_LOOP     unitProbeHas = 4096
 )
 
 type unitProbeRole uint32
@@ -277,7 +317,7 @@ type unitScratch struct {
 		RespEnd uint64
 		Tail    [8]uint8
 	}
-	Data   [1088]uint8
+	Data   [1224]uint8
 	Gather [1024]uint8
 	Piece  struct {
 		_       structs.HostLayout
@@ -303,6 +343,35 @@ type unitScratch struct {
 	}
 }
 
+type unitThreadTime struct {
+	_        structs.HostLayout
+	Part     [10]uint64
+	SinceNs  uint64
+	Changes  uint64
+	ReadPart [10]uint64
+	Lead     struct {
+		_       structs.HostLayout
+		Spent   [10]uint64
+		Base    [10]uint64
+		WokenNs uint64
+		Tid     uint32
+		Reads   uint32
+	}
+	Futex      uint64
+	FutexNs    uint64
+	PushedNs   uint64
+	PushedTgid uint32
+	PushedCpu  uint32
+	PushedComm [16]uint8
+	Reads      uint32
+	InHand     uint32
+	Follow     uint32
+	Wait       uint8
+	Running    uint8
+	Reclaim    uint8
+	Pad        uint8
+}
+
 type unitUnitBytes struct {
 	_    structs.HostLayout
 	Data [1024]uint8
@@ -324,37 +393,46 @@ type unitUnitTcp struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	unitMapHttpArrivals    = "http_arrivals"
-	unitMapHttpConnTable   = "http_conn_table"
-	unitMapHttpConns       = "http_conns"
-	unitMapHttpCounters    = "http_counters"
-	unitMapHttpEmpty       = "http_empty"
-	unitMapHttpEvents      = "http_events"
-	unitMapHttpScratch     = "http_scratch"
-	unitMapUnitBytes       = "unit_bytes"
-	unitMapUnitConns       = "unit_conns"
-	unitMapUnitTcps        = "unit_tcps"
-	unitProgHttpSysExit    = "http_sys_exit"
-	unitProgUnitAdvance    = "unit_advance"
-	unitProgUnitClassify   = "unit_classify"
-	unitProgUnitEndsHead   = "unit_ends_head"
-	unitProgUnitGather     = "unit_gather"
-	unitProgUnitNumber     = "unit_number"
-	unitProgUnitOnPiece    = "unit_on_piece"
-	unitProgUnitPieceRead  = "unit_piece_read"
-	unitProgUnitTailSlide  = "unit_tail_slide"
-	unitVarCfg             = "cfg"
-	unitVarSweep           = "sweep"
-	unitVarUnusedConn      = "unused_conn"
-	unitVarUnusedCount     = "unused_count"
-	unitVarUnusedDirection = "unused_direction"
-	unitVarUnusedFamily    = "unused_family"
-	unitVarUnusedHas       = "unused_has"
-	unitVarUnusedKind      = "unused_kind"
-	unitVarUnusedLimit     = "unused_limit"
-	unitVarUnusedPhase     = "unused_phase"
-	unitVarUnusedRecord    = "unused_record"
-	unitVarUnusedRole      = "unused_role"
+	unitMapHttpArrivals      = "http_arrivals"
+	unitMapHttpConnTable     = "http_conn_table"
+	unitMapHttpConns         = "http_conns"
+	unitMapHttpCounters      = "http_counters"
+	unitMapHttpEmpty         = "http_empty"
+	unitMapHttpEvents        = "http_events"
+	unitMapHttpScratch       = "http_scratch"
+	unitMapSchedDelays       = "sched_delays"
+	unitMapSchedTasks        = "sched_tasks"
+	unitMapSchedThreads      = "sched_threads"
+	unitMapSchedTimer        = "sched_timer"
+	unitMapSchedZero         = "sched_zero"
+	unitMapUnitBytes         = "unit_bytes"
+	unitMapUnitConns         = "unit_conns"
+	unitMapUnitTcps          = "unit_tcps"
+	unitProgHttpSysExit      = "http_sys_exit"
+	unitProgUnitAdvance      = "unit_advance"
+	unitProgUnitClassify     = "unit_classify"
+	unitProgUnitEndsHead     = "unit_ends_head"
+	unitProgUnitGather       = "unit_gather"
+	unitProgUnitNumber       = "unit_number"
+	unitProgUnitOnPiece      = "unit_on_piece"
+	unitProgUnitPieceRead    = "unit_piece_read"
+	unitProgUnitTailSlide    = "unit_tail_slide"
+	unitVarCfg               = "cfg"
+	unitVarSweep             = "sweep"
+	unitVarUnusedAttribution = "unused_attribution"
+	unitVarUnusedConn        = "unused_conn"
+	unitVarUnusedCount       = "unused_count"
+	unitVarUnusedDetail      = "unused_detail"
+	unitVarUnusedDirection   = "unused_direction"
+	unitVarUnusedFamily      = "unused_family"
+	unitVarUnusedHas         = "unused_has"
+	unitVarUnusedKind        = "unused_kind"
+	unitVarUnusedLimit       = "unused_limit"
+	unitVarUnusedPart        = "unused_part"
+	unitVarUnusedPhase       = "unused_phase"
+	unitVarUnusedRecord      = "unused_record"
+	unitVarUnusedRole        = "unused_role"
+	unitVarUnusedTimes       = "unused_times"
 )
 
 // loadUnit returns the embedded CollectionSpec for unit.
@@ -421,6 +499,11 @@ type unitMapSpecs struct {
 	HttpEmpty     *ebpf.MapSpec `ebpf:"http_empty"`
 	HttpEvents    *ebpf.MapSpec `ebpf:"http_events"`
 	HttpScratch   *ebpf.MapSpec `ebpf:"http_scratch"`
+	SchedDelays   *ebpf.MapSpec `ebpf:"sched_delays"`
+	SchedTasks    *ebpf.MapSpec `ebpf:"sched_tasks"`
+	SchedThreads  *ebpf.MapSpec `ebpf:"sched_threads"`
+	SchedTimer    *ebpf.MapSpec `ebpf:"sched_timer"`
+	SchedZero     *ebpf.MapSpec `ebpf:"sched_zero"`
 	UnitBytes     *ebpf.MapSpec `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.MapSpec `ebpf:"unit_conns"`
 	UnitTcps      *ebpf.MapSpec `ebpf:"unit_tcps"`
@@ -430,18 +513,22 @@ type unitMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type unitVariableSpecs struct {
-	Cfg             *ebpf.VariableSpec `ebpf:"cfg"`
-	Sweep           *ebpf.VariableSpec `ebpf:"sweep"`
-	UnusedConn      *ebpf.VariableSpec `ebpf:"unused_conn"`
-	UnusedCount     *ebpf.VariableSpec `ebpf:"unused_count"`
-	UnusedDirection *ebpf.VariableSpec `ebpf:"unused_direction"`
-	UnusedFamily    *ebpf.VariableSpec `ebpf:"unused_family"`
-	UnusedHas       *ebpf.VariableSpec `ebpf:"unused_has"`
-	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
-	UnusedLimit     *ebpf.VariableSpec `ebpf:"unused_limit"`
-	UnusedPhase     *ebpf.VariableSpec `ebpf:"unused_phase"`
-	UnusedRecord    *ebpf.VariableSpec `ebpf:"unused_record"`
-	UnusedRole      *ebpf.VariableSpec `ebpf:"unused_role"`
+	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	Sweep             *ebpf.VariableSpec `ebpf:"sweep"`
+	UnusedAttribution *ebpf.VariableSpec `ebpf:"unused_attribution"`
+	UnusedConn        *ebpf.VariableSpec `ebpf:"unused_conn"`
+	UnusedCount       *ebpf.VariableSpec `ebpf:"unused_count"`
+	UnusedDetail      *ebpf.VariableSpec `ebpf:"unused_detail"`
+	UnusedDirection   *ebpf.VariableSpec `ebpf:"unused_direction"`
+	UnusedFamily      *ebpf.VariableSpec `ebpf:"unused_family"`
+	UnusedHas         *ebpf.VariableSpec `ebpf:"unused_has"`
+	UnusedKind        *ebpf.VariableSpec `ebpf:"unused_kind"`
+	UnusedLimit       *ebpf.VariableSpec `ebpf:"unused_limit"`
+	UnusedPart        *ebpf.VariableSpec `ebpf:"unused_part"`
+	UnusedPhase       *ebpf.VariableSpec `ebpf:"unused_phase"`
+	UnusedRecord      *ebpf.VariableSpec `ebpf:"unused_record"`
+	UnusedRole        *ebpf.VariableSpec `ebpf:"unused_role"`
+	UnusedTimes       *ebpf.VariableSpec `ebpf:"unused_times"`
 }
 
 // unitObjects contains all objects after they have been loaded into the kernel.
@@ -471,6 +558,11 @@ type unitMaps struct {
 	HttpEmpty     *ebpf.Map `ebpf:"http_empty"`
 	HttpEvents    *ebpf.Map `ebpf:"http_events"`
 	HttpScratch   *ebpf.Map `ebpf:"http_scratch"`
+	SchedDelays   *ebpf.Map `ebpf:"sched_delays"`
+	SchedTasks    *ebpf.Map `ebpf:"sched_tasks"`
+	SchedThreads  *ebpf.Map `ebpf:"sched_threads"`
+	SchedTimer    *ebpf.Map `ebpf:"sched_timer"`
+	SchedZero     *ebpf.Map `ebpf:"sched_zero"`
 	UnitBytes     *ebpf.Map `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.Map `ebpf:"unit_conns"`
 	UnitTcps      *ebpf.Map `ebpf:"unit_tcps"`
@@ -485,6 +577,11 @@ func (m *unitMaps) Close() error {
 		m.HttpEmpty,
 		m.HttpEvents,
 		m.HttpScratch,
+		m.SchedDelays,
+		m.SchedTasks,
+		m.SchedThreads,
+		m.SchedTimer,
+		m.SchedZero,
 		m.UnitBytes,
 		m.UnitConns,
 		m.UnitTcps,
@@ -495,18 +592,22 @@ func (m *unitMaps) Close() error {
 //
 // It can be passed to loadUnitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type unitVariables struct {
-	Cfg             *ebpf.Variable `ebpf:"cfg"`
-	Sweep           *ebpf.Variable `ebpf:"sweep"`
-	UnusedConn      *ebpf.Variable `ebpf:"unused_conn"`
-	UnusedCount     *ebpf.Variable `ebpf:"unused_count"`
-	UnusedDirection *ebpf.Variable `ebpf:"unused_direction"`
-	UnusedFamily    *ebpf.Variable `ebpf:"unused_family"`
-	UnusedHas       *ebpf.Variable `ebpf:"unused_has"`
-	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`
-	UnusedLimit     *ebpf.Variable `ebpf:"unused_limit"`
-	UnusedPhase     *ebpf.Variable `ebpf:"unused_phase"`
-	UnusedRecord    *ebpf.Variable `ebpf:"unused_record"`
-	UnusedRole      *ebpf.Variable `ebpf:"unused_role"`
+	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	Sweep             *ebpf.Variable `ebpf:"sweep"`
+	UnusedAttribution *ebpf.Variable `ebpf:"unused_attribution"`
+	UnusedConn        *ebpf.Variable `ebpf:"unused_conn"`
+	UnusedCount       *ebpf.Variable `ebpf:"unused_count"`
+	UnusedDetail      *ebpf.Variable `ebpf:"unused_detail"`
+	UnusedDirection   *ebpf.Variable `ebpf:"unused_direction"`
+	UnusedFamily      *ebpf.Variable `ebpf:"unused_family"`
+	UnusedHas         *ebpf.Variable `ebpf:"unused_has"`
+	UnusedKind        *ebpf.Variable `ebpf:"unused_kind"`
+	UnusedLimit       *ebpf.Variable `ebpf:"unused_limit"`
+	UnusedPart        *ebpf.Variable `ebpf:"unused_part"`
+	UnusedPhase       *ebpf.Variable `ebpf:"unused_phase"`
+	UnusedRecord      *ebpf.Variable `ebpf:"unused_record"`
+	UnusedRole        *ebpf.Variable `ebpf:"unused_role"`
+	UnusedTimes       *ebpf.Variable `ebpf:"unused_times"`
 }
 
 // unitPrograms contains all programs after they have been loaded into the kernel.

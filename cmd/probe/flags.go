@@ -33,9 +33,10 @@ type common struct {
 	level *slog.LevelVar
 }
 
-func (c *common) register(f *pflag.FlagSet) {
+func (c *common) register(f *pflag.FlagSet, detail string) {
 	f.StringVar(&c.opt.Role, "role", "server", "which end of connections to report: server, client or both")
 	f.StringVar(&c.opt.Source, "source", "auto", "where to hook: auto, socket (kernel 6.3) or syscall (kernel 5.9)")
+	f.StringVar(&c.opt.Detail, "detail", detail, "where the time of requests goes: off, basic (CPU, run queue, blocked) or full (and what for)")
 	f.UintSliceVar(&c.ports, "port", nil, "only connections whose server listens on this port (may be repeated, at most 16)")
 	f.UintSliceVar(&c.pids, "pid", nil, "only connections of this process (may be repeated, at most 16)")
 	f.StringSliceVar(&c.opt.Comms, "comm", nil, "only connections of processes with this exact command name (may be repeated, at most 8)")

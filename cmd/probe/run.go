@@ -28,7 +28,7 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 }
 
 func runFlags(c *common, f *pflag.FlagSet) {
-	c.register(f)
+	c.register(f, "basic")
 	f.StringVar(&c.opt.Statsd, "statsd", "", "where to send: udp://HOST:PORT or stdout: (default: STATSD_HOST, else stdout)")
 	f.StringVar(&c.opt.Dialect, "statsd-dialect", "plain", "plain or dogstatsd")
 	f.StringVar(&c.opt.Prefix, "prefix", "", "first part of every metric name (default: STATSD_PREFIX, else probe)")
@@ -37,4 +37,6 @@ func runFlags(c *common, f *pflag.FlagSet) {
 	f.BoolVar(&c.opt.ListenPublic, "listen-public", false, "allow an address for --listen that other hosts can reach")
 	f.BoolVar(&c.opt.Pprof, "pprof", false, "serve /debug/pprof there too")
 	f.StringVar(&c.opt.StateDir, "state-dir", "", "keep the totals in this directory, so that they survive a restart (default: do not)")
+	f.DurationVar(&c.opt.SnapshotInterval, "snapshot-interval", agent.DefaultSnapshotInterval, "time between two looks at the host, at least 100ms; 0: none")
+	registerThresholds(f, &c.opt.Thresholds)
 }

@@ -15,6 +15,7 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "trace",
 		Short: "Print one line per finished request, live: an access log for any binary",
 		Example: `  probe trace --port 8080
+  probe trace --slow 100ms
   probe trace --role both --json`,
 		Args: usageArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -27,7 +28,8 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 
 func traceFlags(c *common, f *pflag.FlagSet) {
 	c.opt.Trace = true
-	c.register(f)
+	c.register(f, "full")
 	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")
+	f.DurationVar(&c.opt.Slow, "slow", 0, "only requests that took at least this long, each with a sentence that says why")
 	f.BoolVar(&c.opt.Query, "capture-query", false, "keep query strings; they may hold secrets")
 }

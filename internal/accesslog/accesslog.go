@@ -22,6 +22,13 @@ type Options struct {
 	// Query keeps the query string of the target; without it everything from
 	// the first '?' is left out.
 	Query bool
+	// Slow prints only requests that took at least this long, each as one
+	// sentence that says where the time went (JSON: in "blame"). 0: everything.
+	Slow time.Duration
+	// MemoryPressure returns the host's memory pressure, the share of the last
+	// ten seconds in which some task waited for memory, in per cent; false where
+	// it is not known. nil: left out.
+	MemoryPressure func() (some float64, ok bool)
 	// Wall converts CLOCK_MONOTONIC nanoseconds to wall time.
 	Wall func(monoNS uint64) time.Time
 }
@@ -34,7 +41,9 @@ type Printer struct {
 	opt Options
 	out io.Writer
 	buf []byte
-	err error
+	// sentence is room for a blame inside JSON.
+	sentence []byte
+	err      error
 	// Lines printed, and lines lost to a failed write.
 	printed, lost uint64
 	unflushed     uint64
@@ -45,9 +54,14 @@ func New(out io.Writer, o Options) *Printer { return &Printer{opt: o, out: out} 
 
 // Print adds the line of one request.
 func (p *Printer) Print(q *events.Request) {
-	if p.opt.JSON {
+	switch {
+	case q.Duration < p.opt.Slow:
+		return
+	case p.opt.JSON:
 		p.buf = p.appendJSON(p.buf, q)
-	} else {
+	case p.opt.Slow > 0:
+		p.buf = p.appendSlow(p.buf, q)
+	default:
 		p.buf = p.appendText(p.buf, q)
 	}
 	p.unflushed++
@@ -95,9 +109,14 @@ func (p *Printer) wall(q *events.Request) time.Time {
 	return p.opt.Wall(q.EndNS)
 }
 
-// appendText: time, role, service, method and target, status, duration and its
-// parts, bytes, peer.
-func (p *Printer) appendText(b []byte, q *events.Request) []byte {
+// appendSlow: time, role, service and the sentence.
+func (p *Printer) appendSlow(b []byte, q *events.Request) []byte {
+	b = p.appendBlame(p.appendWho(b, q), q)
+	return append(b, '\n')
+}
+
+// appendWho: time, role, service and process.
+func (p *Printer) appendWho(b []byte, q *events.Request) []byte {
 	b = p.wall(q).Local().AppendFormat(b, "15:04:05.000")
 	b = append(b, ' ')
 	if q.Role == events.RoleClient {
@@ -106,7 +125,13 @@ func (p *Printer) appendText(b []byte, q *events.Request) []byte {
 	b = appendVisible(b, q.Service)
 	b = append(b, '[')
 	b = strconv.AppendUint(b, uint64(q.PID), 10)
-	b = append(b, "] "...)
+	return append(b, "] "...)
+}
+
+// appendText: who, method and target, status, duration and its parts, bytes,
+// peer.
+func (p *Printer) appendText(b []byte, q *events.Request) []byte {
+	b = p.appendWho(b, q)
 	if len(q.Method) == 0 {
 		b = append(b, "(request not seen)"...)
 	} else {
@@ -139,6 +164,7 @@ func (p *Printer) appendText(b []byte, q *events.Request) []byte {
 		if q.Wait.Socket > 0 {
 			b = appendDuration(append(b, " socket="...), q.Wait.Socket)
 		}
+		b = appendBar(b, q)
 	}
 	b = append(b, " in="...)
 	b = strconv.AppendUint(b, q.RequestBytes, 10)

@@ -87,7 +87,25 @@ func samples() []*events.Request {
 		request(func(q *events.Request) { q.Target, q.Flags = []byte("/cut/off"), events.FlagTargetCut }),
 		request(func(q *events.Request) { q.ProtoMinor, q.Duration, q.TTFB = 0, 999*time.Nanosecond, 1 }),
 		request(func(q *events.Request) { q.Duration, q.TTFB, q.Wait.Socket = 0, 0, 0 }),
+		slow(nil),
 	}
+}
+
+// slow is a request of 200 ms whose time was measured.
+func slow(change func(*events.Request)) *events.Request {
+	return request(func(q *events.Request) {
+		q.Duration, q.Target = 200*time.Millisecond, []byte("/api/items?page=2")
+		q.Wait = events.Wait{Accept: 2 * time.Millisecond, Socket: 10 * time.Millisecond, Known: true}
+		q.Times = events.Times{Attribution: events.AttributionThread, MajorFaults: 3, MinorFaults: 40}
+		q.Times.Part[events.PartCPU] = 20 * time.Millisecond
+		q.Times.Part[events.PartRunQueue] = 122 * time.Millisecond
+		q.Times.Part[events.PartLock] = 44 * time.Millisecond
+		q.Times.Part[events.PartUnattributed] = 2 * time.Millisecond
+		q.Times.PushedBy = events.Pusher{PID: 4711, CPU: 3, Comm: [16]byte{'b', 'a', 't', 'c', 'h'}, For: 90 * time.Millisecond}
+		if change != nil {
+			change(q)
+		}
+	})
 }
 
 func printed(t testing.TB, o Options, requests ...*events.Request) string {
@@ -138,6 +156,9 @@ type line struct {
 	RequestBytes  uint64          `json:"request_bytes"`
 	ResponseBytes uint64          `json:"response_bytes"`
 	Wait          map[string]any  `json:"wait"`
+	Attribution   string          `json:"attribution"`
+	Faults        json.RawMessage `json:"faults"`
+	PushedBy      json.RawMessage `json:"pushed_by"`
 	Flags         json.RawMessage `json:"flags"`
 }
 
@@ -195,8 +216,10 @@ func TestJSONFields(t *testing.T) {
 	for _, text := range strings.SplitAfter(strings.TrimSuffix(printed(t, Options{JSON: true}, samples()...), "\n"), "\n") {
 		_, names := parse(t, text)
 		want := fieldNames
-		if strings.Contains(text, `"flags"`) {
-			want = append(want[:len(want):len(want)], "flags")
+		for _, optional := range []string{"attribution", "faults", "pushed_by", "flags"} {
+			if strings.Contains(text, `"`+optional+`"`) {
+				want = append(want[:len(want):len(want)], optional)
+			}
 		}
 		if d := cmp.Diff(want, names); d != "" {
 			t.Errorf("fields (-want +got):\n%s\nin %s", d, text)
@@ -214,6 +237,29 @@ func TestJSONValues(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("line (-want +got):\n%s", d)
+	}
+}
+
+// The parts stand in "wait" and add up to the duration.
+func TestJSONParts(t *testing.T) {
+	got, _ := parse(t, printed(t, Options{JSON: true}, slow(nil)))
+	want := map[string]any{
+		"accept_ns": 2e6, "socket_ns": 10e6, "cpu_ns": 20e6, "runq_ns": 122e6, "throttled_ns": 0.0, "memory_ns": 0.0,
+		"blocked":         map[string]any{"lock_ns": 44e6, "disk_ns": 0.0, "net_ns": 0.0, "sleep_ns": 0.0, "other_ns": 0.0},
+		"unattributed_ns": 2e6,
+	}
+	if d := cmp.Diff(want, got.Wait); d != "" {
+		t.Errorf("wait (-want +got):\n%s", d)
+	}
+	rest := []string{got.Attribution, string(got.Faults), string(got.PushedBy)}
+	if d := cmp.Diff([]string{"thread", `{"major":3,"minor":40}`, `{"pid":4711,"comm":"batch","cpu":3,"ns":90000000}`}, rest); d != "" {
+		t.Errorf("the rest (-want +got):\n%s", d)
+	}
+	unix := slow(func(q *events.Request) {
+		q.Conn, q.Wait = &events.Conn{Family: events.FamilyUnix}, events.Wait{}
+	})
+	if got, _ := parse(t, printed(t, Options{JSON: true}, unix)); got.Wait["cpu_ns"] != 20e6 || got.Wait["accept_ns"] != nil {
+		t.Errorf("Unix socket: wait %v", got.Wait)
 	}
 }
 

@@ -42,7 +42,17 @@ func (p *Printer) appendJSON(b []byte, q *events.Request) []byte {
 		b = appendNumber(b, `"accept_ns":`, uint64(q.Wait.Accept))
 		b = appendNumber(b, `,"socket_ns":`, uint64(q.Wait.Socket))
 	}
+	if q.Times.Attribution != events.AttributionNone {
+		b = appendParts(b, &q.Times, q.Wait.Known)
+	}
 	b = append(b, '}')
+	if q.Times.Attribution != events.AttributionNone {
+		b = appendAttribution(b, &q.Times)
+	}
+	if p.opt.Slow > 0 {
+		p.sentence = p.appendBlame(p.sentence[:0], q)
+		b = appendString(append(b, `,"blame":`...), p.sentence)
+	}
 	b = appendFlags(b, q.Flags)
 	return append(b, "}\n"...)
 }

@@ -23,7 +23,8 @@ import (
 
 // Agent is the running program. The parts a request goes through are used by one
 // goroutine, the pipeline; beside it run services that can be restarted
-// (tree.go): the delivery of lines, the HTTP endpoint, the writing of totals.
+// (tree.go): the delivery of lines, the HTTP endpoint, the writing of totals,
+// the looks at the host.
 type Agent struct {
 	opt     Options // as started
 	live    Options // the pipeline's, with what has changed since
@@ -36,6 +37,7 @@ type Agent struct {
 	stats   *stats.Recorder
 	export  exporter           // nil when tracing
 	trace   *accesslog.Printer // nil when not
+	host    *hostWatch         // nil when not
 
 	record    events.Record
 	decodeErr uint64 // records that did not decode
@@ -49,7 +51,7 @@ type Agent struct {
 
 	deliver    *delivery
 	nextExport exporter // takes over at the next flush; nil: none
-	memory     *memory  // nil when not
+	memory     *keeper  // nil when not
 	server     *server  // nil when not
 	signals    *signals
 	notify     *notifier
@@ -98,9 +100,12 @@ func build(o Options) (*Agent, error) {
 	a.stats = stats.New(stats.Options{Now: a.mono, SummaryRole: summaryRole(o.Role)})
 	a.deliver = newDelivery(&a.parts.exporter, now.Now, o.Log)
 	a.shutdownTimeout.Store(int64(o.ShutdownTimeout))
-	a.tracker = exchange.New(exchange.Options{}, a.take)
+	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
+	if a.host, err = newHostWatch(o, a.mono, a.clientErrors); err != nil {
+		return nil, err
+	}
 	if o.Trace {
-		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Wall: now.Wall})
+		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall})
 		return a, nil
 	}
 	a.export, err = a.newExporter(o)
@@ -191,7 +196,9 @@ func (a *Agent) take(q *events.Request) {
 	}
 	a.stats.Record(q)
 	if a.trace != nil {
+		a.parts.enter(stageOutput) // it may write, and the reader of it be slow
 		a.trace.Print(q)
+		a.parts.enter(stageReader)
 	}
 }
 
@@ -244,7 +251,9 @@ func (a *Agent) lastDelivery() error {
 		a.log.Warn("last interval not delivered", "error", "the delivery before does not end")
 		return nil
 	}
-	err := a.export.Export(ctx, a.stats.Flush())
+	last := a.stats.Flush()
+	a.host.flush(last)
+	err := a.export.Export(ctx, last)
 	a.deliver.note(err)
 	if err != nil {
 		a.log.Warn("last interval not delivered", "error", err)

@@ -3,17 +3,11 @@
 package agent_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -38,52 +32,6 @@ const (
 
 	killInterval = 200 * time.Millisecond
 )
-
-// agentSettings are those of an agent in a process of its own.
-type agentSettings struct {
-	Statsd, StateDir, ReadyFile string
-	PID                         uint32
-}
-
-func agentMain() int {
-	var s agentSettings
-	if err := json.Unmarshal([]byte(os.Getenv(agentEnv)), &s); err != nil {
-		fmt.Fprintln(os.Stderr, "agent:", err)
-		return 1
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	err := agent.Run(ctx, agent.Options{
-		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: []uint32{s.PID},
-		Interval: killInterval, ShutdownTimeout: agent.DefaultShutdownTimeout,
-		StateDir: s.StateDir, ReadyFile: s.ReadyFile,
-		Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "agent:", err)
-		return 1
-	}
-	return 0
-}
-
-func startAgent(t *testing.T, s agentSettings) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childEnv+"="+childAgent, agentEnv+"="+string(text))
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return cmd
-}
 
 // killing is the test of restarts: an agent that is killed again and again
 // while one child makes requests.
@@ -122,7 +70,9 @@ func TestKill(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	k := &killing{t: t, child: startChild(t), sink: newSink(t), rnd: rand.New(rand.NewPCG(seed, 0))}
-	k.settings = agentSettings{Statsd: k.sink.target(), StateDir: t.TempDir(), PID: k.child.pid}
+	k.settings = agentSettings{
+		Statsd: k.sink.target(), StateDir: t.TempDir(), PID: k.child.pid, ShutdownTimeout: agent.DefaultShutdownTimeout,
+	}
 	for round := range rounds {
 		if round%5 == 4 {
 			k.killStarting()
@@ -138,7 +88,7 @@ func TestKill(t *testing.T) {
 // launch starts the agent with a ready file of its own.
 func (k *killing) launch() (cmd *exec.Cmd, ended <-chan error) {
 	k.settings.ReadyFile = filepath.Join(k.t.TempDir(), "ready")
-	cmd = startAgent(k.t, k.settings)
+	cmd = startAgent(k.t, k.settings, nil, os.Stderr)
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	return cmd, done
@@ -146,17 +96,7 @@ func (k *killing) launch() (cmd *exec.Cmd, ended <-chan error) {
 
 func (k *killing) awaitReady(ended <-chan error) {
 	k.t.Helper()
-	for range 3000 {
-		if _, err := os.Stat(k.settings.ReadyFile); err == nil {
-			return
-		}
-		select {
-		case err := <-ended:
-			k.t.Fatalf("agent ended before it was ready: %v", err)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	k.t.Fatal("agent not ready")
+	awaitFile(k.t, k.settings.ReadyFile, ended)
 }
 
 func (k *killing) kill(cmd *exec.Cmd) {

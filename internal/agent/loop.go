@@ -196,8 +196,10 @@ func (a *Agent) flush() error {
 		return fmt.Errorf("count requests in flight: %w", err)
 	}
 	a.collect()
+	snapshot := a.stats.Flush()
+	a.host.flush(snapshot)
 	next := a.nextExport
-	a.deliver.start(job{export: a.export, snapshot: a.stats.Flush(), retire: next != nil})
+	a.deliver.start(job{export: a.export, snapshot: snapshot, retire: next != nil})
 	if next != nil {
 		a.export, a.nextExport = next, nil
 	}

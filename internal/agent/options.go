@@ -24,6 +24,8 @@ import (
 type Options struct {
 	// Source is auto, socket or syscall; Role is server, client or both.
 	Source, Role string
+	// Detail is off, basic or full; empty means basic.
+	Detail string
 	// Filters; empty means everything.
 	Ports []uint16
 	PIDs  []uint32
@@ -42,9 +44,16 @@ type Options struct {
 	Statsd, Dialect, Prefix string
 	Interval, LogInterval   time.Duration
 
+	// SnapshotInterval is between two looks at the host, 0 for none; Thresholds
+	// say when it is overloaded.
+	SnapshotInterval time.Duration
+	Thresholds       Thresholds
+
 	// Trace prints requests instead of sending statsd lines; JSON and Query
 	// choose the form.
 	Trace, JSON, Query bool
+	// Slow prints only requests that took at least this long, with the reason.
+	Slow time.Duration
 
 	// ShutdownTimeout bounds the time between being told to stop and the end.
 	ShutdownTimeout time.Duration
@@ -89,7 +98,10 @@ func (o Options) Validate() error {
 	if err == nil && o.Interval < MinInterval && !o.Trace {
 		err = fmt.Errorf("interval %v: at least %v", o.Interval, MinInterval)
 	}
-	if err == nil && (o.Duration < 0 || o.LogInterval < 0) {
+	if err == nil {
+		err = o.validateHost()
+	}
+	if err == nil && (o.Duration < 0 || o.LogInterval < 0 || o.Slow < 0) {
 		err = errors.New("a duration must not be negative")
 	}
 	if err == nil && o.ShutdownTimeout <= 0 {
@@ -106,7 +118,7 @@ func (o Options) Validate() error {
 
 func (o Options) loaderOptions() (loader.Options, error) {
 	lo := loader.Options{
-		Source: loader.Source(o.Source), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
+		Source: loader.Source(o.Source), Detail: loader.Detail(o.Detail), Ports: o.Ports, PIDs: o.PIDs, Comms: o.Comms,
 		CaptureBytes: o.CaptureBytes, RingBytes: o.RingBytes,
 	}
 	switch o.Role {

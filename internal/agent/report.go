@@ -56,6 +56,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	if a.server != nil {
 		add("endpoint.dropped.busy", a.server.Refused())
 	}
+	a.host.report(add)
 	if a.trace != nil {
 		_, lost := a.trace.Counts()
 		add("trace.lines_lost", lost)

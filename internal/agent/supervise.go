@@ -44,8 +44,10 @@ func (a *Agent) supervise(ctx context.Context) error {
 // pipeline is the loop and what follows it. A panic is a failure like others:
 // what was counted before it still leaves.
 func (a *Agent) pipeline(ctx context.Context) error {
+	a.host.start(ctx)
 	err := a.guard(func() error { return a.loop(ctx) })
 	close(a.stopping)
+	a.host.close()
 	return errors.Join(err, a.guard(a.finish))
 }
 

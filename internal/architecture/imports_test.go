@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"internal/http1":     {},
 	"internal/route":     {},
 	"internal/workload":  {},
-	"internal/host":      {},
+	"internal/host":      {"pkg/stats"},
 	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
 	"internal/accesslog": {"pkg/events"},
 	"internal/state":     {"pkg/stats"},

@@ -80,6 +80,12 @@ type exchange struct {
 	chunks   http1.Chunked
 	chunkPos uint64 // stream offset that chunks has reached
 
+	// Where its time went, up to timesNS; attribution of onCPU or times.
+	times   events.RawTimes
+	timesNS uint64
+	onCPU   bool
+	loop    bool
+
 	room []byte
 }
 

@@ -55,6 +55,9 @@ func (t *Tracker) fill(c *conn, e *exchange, end, atNS uint64, outcome events.Ou
 		q.TTFB = since(e.startNS, e.firstNS)
 	}
 	q.Wait = e.wait(c)
+	if t.opt.Times && c.role == events.RoleServer {
+		e.fillTimes(q)
+	}
 }
 
 // requestBytes: as far as the framing says and as far as they were seen.

@@ -89,6 +89,7 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 			e.respOff, e.msgOff, e.msgNS, e.buf = off, off, r.NowNS, nil
 		}
 		e.respEnd, e.lastNS = r.RespEnd, r.NowNS
+		e.takeTimes(r)
 		if !e.headDone {
 			if !t.readResponseHead(c, e, r, off, data) {
 				return

@@ -30,6 +30,8 @@ type Options struct {
 	// IdleLimit is when a Unix socket without traffic is forgotten (default 10
 	// minutes): the kernel does not tell when it is closed.
 	IdleLimit time.Duration
+	// Times says that the kernel measures where the time of requests goes.
+	Times bool
 }
 
 func (o *Options) setDefaults() {

@@ -37,8 +37,14 @@ const (
 	HasReset
 	// HasClean: the bytes before this request ended like a head or a chunked body.
 	HasClean
+	// HasTimes: Times is valid.
+	HasTimes
+	// HasOnCPU: the thread never left its CPU from ReadNS to the last byte told.
+	HasOnCPU
+	// HasLoop: ... and had other requests in hand meanwhile.
+	HasLoop
 
-	hasAll = HasClean<<1 - 1
+	hasAll = HasLoop<<1 - 1
 )
 
 // Record is one decoded record of the kernel side. Offsets are positions in the
@@ -63,6 +69,7 @@ type Record struct {
 	// ReqHead and RespData point into the raw record.
 	ReqHead, RespData []byte
 	Conn              RawConn
+	Times             RawTimes
 }
 
 // RawConn is the connection part of a Record, still in kernel terms.
@@ -124,6 +131,9 @@ func Decode(raw []byte, r *Record) error {
 	if r.Has&HasConn != 0 {
 		need += ConnLen
 	}
+	if r.Has&HasTimes != 0 {
+		need += TimesLen
+	}
 	if len(raw) < need {
 		*r = Record{}
 		return fmt.Errorf("%w: %d of %d bytes", ErrShort, len(raw), need)
@@ -131,6 +141,10 @@ func Decode(raw []byte, r *Record) error {
 	r.Tail = b[112-tail : 112]
 	r.RespData = raw[RecordLen : RecordLen+respLen]
 	r.ReqHead = raw[RecordLen+respLen : RecordLen+respLen+reqLen]
+	if r.Has&HasTimes != 0 {
+		decodeTimes(raw[need-TimesLen:need], &r.Times)
+		need -= TimesLen
+	}
 	if r.Has&HasConn != 0 {
 		decodeConn(raw[need-ConnLen:need], &r.Conn)
 	}
@@ -174,17 +188,13 @@ func fromV4Mapped(a [16]byte) (v4 [16]byte) {
 
 // Connection makes the shared description of the connection with this id.
 func (c *RawConn) Connection(id uint64) *Conn {
-	n := 0
-	for n < len(c.Comm) && c.Comm[n] != 0 {
-		n++
-	}
 	return &Conn{
 		ID:     id,
 		Inode:  c.Inode,
 		Family: c.Family,
 		Local:  Endpoint{Addr: c.LocalAddr, Port: c.LocalPort},
 		Remote: Endpoint{Addr: c.RemoteAddr, Port: c.RemotePort},
-		Comm:   string(c.Comm[:n]),
+		Comm:   commOf(&c.Comm),
 	}
 }
 
@@ -208,6 +218,9 @@ func (r *Record) Append(dst []byte) []byte {
 	dst = append(dst, r.ReqHead...)
 	if r.Has&HasConn != 0 {
 		dst = r.Conn.append(dst)
+	}
+	if r.Has&HasTimes != 0 {
+		dst = r.Times.append(dst)
 	}
 	return dst
 }

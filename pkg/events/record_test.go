@@ -25,6 +25,18 @@ func sample() Record {
 	}
 }
 
+// withTimes adds the times, each field with another value.
+func withTimes(r *Record) {
+	r.Has |= HasTimes
+	r.Times = RawTimes{
+		UntilNS: 2001, MajorFaults: 2002, MinorFaults: 2003, PushedNS: 2004, PushedPID: 2005, PushedCPU: 2006,
+		PushedComm: [16]byte{'b', 'a', 't', 'c', 'h'}, Attribution: AttributionHandoff,
+	}
+	for i := range r.Times.PartNS {
+		r.Times.PartNS[i] = uint64(3000 + i)
+	}
+}
+
 func encoded(change func(*Record)) []byte {
 	r := sample()
 	if change != nil {
@@ -46,6 +58,9 @@ func TestDecodeRoundTrip(t *testing.T) {
 		change func(*Record)
 	}{
 		{"everything", nil},
+		{"times", withTimes},
+		{"times without a connection", func(r *Record) { withTimes(r); r.Has &^= HasConn; r.Conn = RawConn{} }},
+		{"on CPU in a loop", func(r *Record) { r.Has |= HasOnCPU | HasLoop }},
 		{"no connection", func(r *Record) { r.Has &^= HasConn; r.Conn = RawConn{} }},
 		{"no bytes", func(r *Record) { r.ReqHead, r.RespData, r.Tail = []byte{}, []byte{}, []byte{} }},
 		{"full tail", func(r *Record) { r.Tail = []byte("7\r\n0\r\n\r\n")[1:] }},

@@ -136,6 +136,7 @@ type Request struct {
 	// Duration is start → last byte of the response.
 	Duration time.Duration
 	Wait     Wait
+	Times    Times
 	// RequestBytes and ResponseBytes are all bytes of the message on the
 	// connection: heads, framing, bodies and interim (1xx) responses.
 	RequestBytes, ResponseBytes uint64

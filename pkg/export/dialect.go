@@ -48,7 +48,7 @@ type identity struct {
 	// prefix is a valid dotted name; everything else is as it came.
 	prefix, scope string
 	host          string
-	// service is not used for level levelSelf; route, method and status are
+	// service is not used for levels levelSelf and levelHost; route, method and status are
 	// used for levelRoute only.
 	service, route, method, status string
 	level                          level
@@ -61,6 +61,7 @@ const (
 	levelRoute level = iota
 	levelService
 	levelSelf
+	levelHost
 )
 
 // parts of a line; with the metric's name it is

@@ -18,7 +18,7 @@ func (dogstatsd) render(id identity) parts {
 		tail.WriteString(tagValue(key, value))
 	}
 	tag("|#", "host", id.host)
-	if id.level != levelSelf {
+	if id.level == levelService || id.level == levelRoute {
 		tag(",", "service", id.service)
 	}
 	if id.level == levelRoute {

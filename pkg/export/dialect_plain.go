@@ -3,8 +3,9 @@
 package export
 
 // plain writes prefix.host.service.scope.route.METHOD.status.metric, and for
-// figures of a whole service prefix.host.service.scope.metric. Self counters
-// are prefix.self.metric: they are sums over all hosts.
+// figures of a whole service prefix.host.service.scope.metric, of the host
+// prefix.host.scope.metric. Self counters are prefix.self.metric: they are sums
+// over all hosts.
 type plain struct{}
 
 func (plain) render(id identity) parts {
@@ -12,6 +13,10 @@ func (plain) render(id identity) parts {
 		return parts{head: id.prefix + "." + id.scope + "."}
 	}
 	host, service := segment(id.host), segment(id.service)
+	if id.level == levelHost {
+		fit(maxNameLength-len(id.prefix)-len(id.scope)-longestName-len("..."), piece{&host, id.host})
+		return parts{head: id.prefix + "." + host + "." + id.scope + "."}
+	}
 	if id.level == levelService {
 		used := len(id.prefix) + len(id.scope) + longestName + len("....")
 		fit(maxNameLength-used, piece{&host, id.host}, piece{&service, id.service})

@@ -100,7 +100,11 @@ func (e *Encoder) AppendTimings(dst []byte, s *stats.Series) []byte {
 	dst = e.appendTimings(dst, p, nameDuration, s.Samples.Duration)
 	dst = e.appendTimings(dst, p, nameTTFB, s.Samples.TTFB)
 	dst = e.appendTimings(dst, p, nameWaitAccept, s.Samples.WaitAccept)
-	return e.appendTimings(dst, p, nameWaitSocket, s.Samples.WaitSocket)
+	dst = e.appendTimings(dst, p, nameWaitSocket, s.Samples.WaitSocket)
+	for i, values := range s.Samples.Parts {
+		dst = e.appendTimings(dst, p, partMetrics[i].name, values)
+	}
+	return dst
 }
 
 func (e *Encoder) appendTimings(dst []byte, p *cachedParts, name string, values []time.Duration) []byte {

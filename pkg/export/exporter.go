@@ -105,6 +105,9 @@ func (x *Exporter) encode(s *stats.Snapshot) {
 		x.together = e.AppendInFlight(x.together[:0], &s.InFlight[i])
 		p.AddTogether(x.together)
 	}
+	if s.Host != nil {
+		p.Commit(e.AppendHost(p.Buffer(), s.Host))
+	}
 	for i := range s.Series {
 		p.Commit(e.AppendCounts(p.Buffer(), &s.Series[i]))
 	}

@@ -52,7 +52,7 @@ const (
 
 // exchangeMetrics exist once per scope.
 func exchangeMetrics() []Metric {
-	return []Metric{
+	all := []Metric{
 		{nameRequests, Counter, "requests", "requests that ended, in whatever way"},
 		{nameErrors, Counter, "requests", "of these, answered 5xx, cut short or not answered; not sent while 0"},
 		{nameDuration, Timer, "ms", "start of the request to last byte of the response"},
@@ -63,6 +63,10 @@ func exchangeMetrics() []Metric {
 		{nameResponseBytes, Counter, "bytes", "bytes of the responses, heads and framing included; not sent while 0"},
 		{nameInFlight, Gauge, "requests", "requests without a complete response at the end of the interval; tags host and service only"},
 	}
+	for _, p := range partMetrics {
+		all = append(all, Metric{p.name, Timer, "ms", p.description + partsDescription})
+	}
+	return all
 }
 
 // Self counters of the Exporter, for stats.Recorder.SetSelf.
@@ -112,14 +116,20 @@ func Metrics() []Metric {
 	var all []Metric
 	for _, scope := range []string{scopeHTTP + "server", scopeHTTP + "client"} {
 		for _, m := range exchangeMetrics() {
-			if scope == scopeHTTP+"client" && strings.HasPrefix(m.Name, "wait.") {
-				continue // only a server lets a request wait
+			if scope == scopeHTTP+"client" && serverOnly(m) {
+				continue
 			}
 			m.Name = scope + "." + m.Name
 			all = append(all, m)
 		}
 	}
+	all = append(all, hostMetrics()...)
 	return append(all, selfMetrics()...)
+}
+
+// serverOnly: only a server lets a request wait, and is seen to work on it.
+func serverOnly(m Metric) bool {
+	return strings.HasPrefix(m.Name, "wait.") || strings.HasSuffix(m.Description, partsDescription)
 }
 
 // MetricTableMarkdown renders Metrics as the table of the README.

@@ -5,6 +5,7 @@ package export
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,10 +31,15 @@ func TestTableAndEncoderAgree(t *testing.T) {
 		s.Role = role
 		if role == events.RoleClient { // has no waits: see events.Wait.Known
 			s.Samples.WaitAccept, s.Samples.WaitSocket = nil, nil
+		} else {
+			for i := range s.Samples.Parts {
+				s.Samples.Parts[i] = []time.Duration{1}
+			}
 		}
 		lines = e.AppendSeries(lines, s)
 		lines = e.AppendInFlight(lines, &stats.InFlight{Role: role})
 	}
+	lines = e.AppendHost(lines, fullHost())
 	recorder := stats.New(stats.Options{})
 	Counters{}.Report(recorder.SetSelf)
 	for _, v := range recorder.Flush().Self {
@@ -46,6 +52,19 @@ func TestTableAndEncoderAgree(t *testing.T) {
 	}
 	if diff := cmp.Diff(table, sent); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestPartMetricsFollowTheParts(t *testing.T) {
+	t.Parallel()
+	for i, m := range partMetrics {
+		want := events.Part(i).String()
+		if events.Part(i).Blocked() {
+			want = "blocked." + want
+		}
+		if m.name != want {
+			t.Errorf("part %d is called %s, want %s", i, m.name, want)
+		}
 	}
 }
 

@@ -89,9 +89,10 @@ func (p *parsedLine) checkValue() (err error) {
 		n, err = strconv.ParseUint(p.Raw, 10, 64)
 		p.Value = float64(n)
 	case "g":
-		var n int64
-		n, err = strconv.ParseInt(p.Raw, 10, 64)
-		p.Value = float64(n)
+		p.Value, err = plainDecimal(strings.TrimPrefix(p.Raw, "-"))
+		if strings.HasPrefix(p.Raw, "-") {
+			p.Value = -p.Value
+		}
 	case "ms":
 		p.Value, err = plainDecimal(p.Raw)
 	default:
@@ -155,7 +156,7 @@ func TestStrictParserIsStrict(t *testing.T) {
 	for _, line := range []string{
 		"", "a", "a:|c", "a:1", "a:1.5|c", "a:-1|c", "a:+1|g", "a:1e3|ms", "a:1|ms|@1e-1", "a:1|ms|@1", "a:1|c|@0.5",
 		"a:1:2|ms", "a..b:1|c", ".a:1|c", "a.:1|c", "1a:1|c", "a/b:1|c", "a b:1|c", "a:1|c|#x:y", "a:1|d", "é:1|c",
-		"a:1|c|", "a:.5|ms", "a:5.|ms", strings.Repeat("a", 201) + ":1|c",
+		"a:1|c|", "a:.5|ms", "a:5.|ms", "a:1e3|g", "a:--1|g", "a:.5|g", strings.Repeat("a", 201) + ":1|c",
 	} {
 		if p, err := strictParse(line, Plain); err == nil {
 			t.Errorf("plain %q passes as %+v", line, p)

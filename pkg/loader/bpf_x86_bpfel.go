@@ -60,10 +60,37 @@ type bpfConn struct {
 	ReqClean   uint8
 	AfterClean uint8
 	Closing    uint8
-	Pad        [6]uint8
+	InHand     uint8
+	Timed      uint8
+	Pad        [4]uint8
 	Tail       [8]uint8
-	Head       [512]uint8
+	Begin      struct {
+		_           structs.HostLayout
+		Part        [10]uint64
+		SumExec     uint64
+		ExecStart   uint64
+		RunDelay    uint64
+		Changes     uint64
+		MajorFaults uint32
+		MinorFaults uint32
+		Reads       uint32
+		Cpu         uint16
+		Others      uint8
+		Pad         uint8
+	}
+	Spent bpfProbeTimes
+	Head  [512]uint8
 }
+
+type bpfProbeAttribution uint32
+
+const (
+	bpfProbeAttributionPROBE_ATTR_NONE    bpfProbeAttribution = 0
+	bpfProbeAttributionPROBE_ATTR_THREAD  bpfProbeAttribution = 1
+	bpfProbeAttributionPROBE_ATTR_HANDOFF bpfProbeAttribution = 2
+	bpfProbeAttributionPROBE_ATTR_LOOP    bpfProbeAttribution = 3
+	bpfProbeAttributionPROBE_ATTR_PARTIAL bpfProbeAttribution = 4
+)
 
 type bpfProbeConfig struct {
 	_            structs.HostLayout
@@ -76,7 +103,8 @@ type bpfProbeConfig struct {
 	Ports        [16]uint16
 	Pids         [16]uint32
 	CommsLen     uint8
-	Pad          [3]uint8
+	Detail       uint8
+	Pad          [2]uint8
 	Comms        [8][16]uint8
 }
 
@@ -112,14 +140,29 @@ const (
 	bpfProbeCountPROBE_DROP_LOST_TASK       bpfProbeCount = 14
 	bpfProbeCountPROBE_COUNT_TUNNELS        bpfProbeCount = 15
 	bpfProbeCountPROBE_COUNT_CONNS          bpfProbeCount = 16
-	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 17
+	bpfProbeCountPROBE_DROP_NO_THREAD       bpfProbeCount = 17
+	bpfProbeCountPROBE_DROP_NO_DELAYS       bpfProbeCount = 18
+	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 19
 )
 
 type bpfProbeCounters struct {
 	_        structs.HostLayout
-	Value    [17]uint64
+	Value    [19]uint64
 	NextConn uint64
 }
+
+type bpfProbeDelays struct {
+	_     structs.HostLayout
+	Count [544]uint32
+}
+
+type bpfProbeDetail uint32
+
+const (
+	bpfProbeDetailPROBE_DETAIL_OFF   bpfProbeDetail = 0
+	bpfProbeDetailPROBE_DETAIL_BASIC bpfProbeDetail = 1
+	bpfProbeDetailPROBE_DETAIL_FULL  bpfProbeDetail = 2
+)
 
 type bpfProbeHas uint32
 
@@ -134,6 +177,25 @@ const (
 	bpfProbeHasPROBE_HAS_LATE     bpfProbeHas = 128
 	bpfProbeHasPROBE_HAS_RESET    bpfProbeHas = 256
 	bpfProbeHasPROBE_HAS_CLEAN    bpfProbeHas = 512
+	bpfProbeHasPROBE_HAS_TIMES    bpfProbeHas = 1024
+	bpfProbeHasPROBE_HAS_ONCPU    bpfProbeHas = 2048
+	bpfProbeHasPROBE_HAS_LOOP     bpfProbeHas = 4096
+)
+
+type bpfProbePart uint32
+
+const (
+	bpfProbePartPROBE_PART_CPU       bpfProbePart = 0
+	bpfProbePartPROBE_PART_RUNQ      bpfProbePart = 1
+	bpfProbePartPROBE_PART_THROTTLED bpfProbePart = 2
+	bpfProbePartPROBE_PART_MEMORY    bpfProbePart = 3
+	bpfProbePartPROBE_PART_LOCK      bpfProbePart = 4
+	bpfProbePartPROBE_PART_DISK      bpfProbePart = 5
+	bpfProbePartPROBE_PART_NET       bpfProbePart = 6
+	bpfProbePartPROBE_PART_SLEEP     bpfProbePart = 7
+	bpfProbePartPROBE_PART_OTHER     bpfProbePart = 8
+	bpfProbePartPROBE_PART_UNKNOWN   bpfProbePart = 9
+	bpfProbePartPROBE_PARTS          bpfProbePart = 10
 )
 
 type bpfProbeRecord struct {
@@ -167,10 +229,24 @@ type bpfProbeSweep struct {
 	Pad       uint32
 }
 
+type bpfProbeTimes struct {
+	_           structs.HostLayout
+	PartNs      [10]uint64
+	UntilNs     uint64
+	MajorFaults uint32
+	MinorFaults uint32
+	PushedNs    uint64
+	PushedTgid  uint32
+	PushedCpu   uint32
+	PushedComm  [16]uint8
+	Attribution uint8
+	Pad         [7]uint8
+}
+
 type bpfScratch struct {
 	_      structs.HostLayout
 	Rec    bpfProbeRecord
-	Data   [1088]uint8
+	Data   [1224]uint8
 	Gather [1024]uint8
 	Piece  struct {
 		_       structs.HostLayout
@@ -196,33 +272,81 @@ type bpfScratch struct {
 	}
 }
 
+type bpfThreadTime struct {
+	_        structs.HostLayout
+	Part     [10]uint64
+	SinceNs  uint64
+	Changes  uint64
+	ReadPart [10]uint64
+	Lead     struct {
+		_       structs.HostLayout
+		Spent   [10]uint64
+		Base    [10]uint64
+		WokenNs uint64
+		Tid     uint32
+		Reads   uint32
+	}
+	Futex      uint64
+	FutexNs    uint64
+	PushedNs   uint64
+	PushedTgid uint32
+	PushedCpu  uint32
+	PushedComm [16]uint8
+	Reads      uint32
+	InHand     uint32
+	Follow     uint32
+	Wait       uint8
+	Running    uint8
+	Reclaim    uint8
+	Pad        uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapHttpArrivals   = "http_arrivals"
-	bpfMapHttpConnTable  = "http_conn_table"
-	bpfMapHttpConns      = "http_conns"
-	bpfMapHttpCounters   = "http_counters"
-	bpfMapHttpEmpty      = "http_empty"
-	bpfMapHttpEvents     = "http_events"
-	bpfMapHttpScratch    = "http_scratch"
-	bpfProgHttpArrival   = "http_arrival"
-	bpfProgHttpSockGone  = "http_sock_gone"
-	bpfProgHttpSockRecv  = "http_sock_recv"
-	bpfProgHttpSockSend  = "http_sock_send"
-	bpfProgHttpSockState = "http_sock_state"
-	bpfProgHttpSockSweep = "http_sock_sweep"
-	bpfProgHttpSysExit   = "http_sys_exit"
-	bpfProgHttpTabGone   = "http_tab_gone"
-	bpfProgHttpTabState  = "http_tab_state"
-	bpfProgHttpTabSweep  = "http_tab_sweep"
-	bpfVarCfg            = "cfg"
-	bpfVarSweep          = "sweep"
-	bpfVarUnusedConn     = "unused_conn"
-	bpfVarUnusedCount    = "unused_count"
-	bpfVarUnusedHas      = "unused_has"
-	bpfVarUnusedRecord   = "unused_record"
+	bpfMapHttpArrivals      = "http_arrivals"
+	bpfMapHttpConnTable     = "http_conn_table"
+	bpfMapHttpConns         = "http_conns"
+	bpfMapHttpCounters      = "http_counters"
+	bpfMapHttpEmpty         = "http_empty"
+	bpfMapHttpEvents        = "http_events"
+	bpfMapHttpScratch       = "http_scratch"
+	bpfMapSchedDelays       = "sched_delays"
+	bpfMapSchedTasks        = "sched_tasks"
+	bpfMapSchedThreads      = "sched_threads"
+	bpfMapSchedTimer        = "sched_timer"
+	bpfMapSchedZero         = "sched_zero"
+	bpfProgHttpArrival      = "http_arrival"
+	bpfProgHttpSockGone     = "http_sock_gone"
+	bpfProgHttpSockRecv     = "http_sock_recv"
+	bpfProgHttpSockSend     = "http_sock_send"
+	bpfProgHttpSockState    = "http_sock_state"
+	bpfProgHttpSockSweep    = "http_sock_sweep"
+	bpfProgHttpSysExit      = "http_sys_exit"
+	bpfProgHttpTabGone      = "http_tab_gone"
+	bpfProgHttpTabState     = "http_tab_state"
+	bpfProgHttpTabSweep     = "http_tab_sweep"
+	bpfProgMemCompactOff    = "mem_compact_off"
+	bpfProgMemCompactOn     = "mem_compact_on"
+	bpfProgMemGroupOff      = "mem_group_off"
+	bpfProgMemGroupOn       = "mem_group_on"
+	bpfProgMemReclaimOff    = "mem_reclaim_off"
+	bpfProgMemReclaimOn     = "mem_reclaim_on"
+	bpfProgSchedSwitch      = "sched_switch"
+	bpfProgSchedTimerOff    = "sched_timer_off"
+	bpfProgSchedTimerOn     = "sched_timer_on"
+	bpfProgSchedWaking      = "sched_waking"
+	bpfVarCfg               = "cfg"
+	bpfVarSweep             = "sweep"
+	bpfVarUnusedAttribution = "unused_attribution"
+	bpfVarUnusedConn        = "unused_conn"
+	bpfVarUnusedCount       = "unused_count"
+	bpfVarUnusedDetail      = "unused_detail"
+	bpfVarUnusedHas         = "unused_has"
+	bpfVarUnusedPart        = "unused_part"
+	bpfVarUnusedRecord      = "unused_record"
+	bpfVarUnusedTimes       = "unused_times"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -277,6 +401,16 @@ type bpfProgramSpecs struct {
 	HttpTabGone   *ebpf.ProgramSpec `ebpf:"http_tab_gone"`
 	HttpTabState  *ebpf.ProgramSpec `ebpf:"http_tab_state"`
 	HttpTabSweep  *ebpf.ProgramSpec `ebpf:"http_tab_sweep"`
+	MemCompactOff *ebpf.ProgramSpec `ebpf:"mem_compact_off"`
+	MemCompactOn  *ebpf.ProgramSpec `ebpf:"mem_compact_on"`
+	MemGroupOff   *ebpf.ProgramSpec `ebpf:"mem_group_off"`
+	MemGroupOn    *ebpf.ProgramSpec `ebpf:"mem_group_on"`
+	MemReclaimOff *ebpf.ProgramSpec `ebpf:"mem_reclaim_off"`
+	MemReclaimOn  *ebpf.ProgramSpec `ebpf:"mem_reclaim_on"`
+	SchedSwitch   *ebpf.ProgramSpec `ebpf:"sched_switch"`
+	SchedTimerOff *ebpf.ProgramSpec `ebpf:"sched_timer_off"`
+	SchedTimerOn  *ebpf.ProgramSpec `ebpf:"sched_timer_on"`
+	SchedWaking   *ebpf.ProgramSpec `ebpf:"sched_waking"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
@@ -290,18 +424,27 @@ type bpfMapSpecs struct {
 	HttpEmpty     *ebpf.MapSpec `ebpf:"http_empty"`
 	HttpEvents    *ebpf.MapSpec `ebpf:"http_events"`
 	HttpScratch   *ebpf.MapSpec `ebpf:"http_scratch"`
+	SchedDelays   *ebpf.MapSpec `ebpf:"sched_delays"`
+	SchedTasks    *ebpf.MapSpec `ebpf:"sched_tasks"`
+	SchedThreads  *ebpf.MapSpec `ebpf:"sched_threads"`
+	SchedTimer    *ebpf.MapSpec `ebpf:"sched_timer"`
+	SchedZero     *ebpf.MapSpec `ebpf:"sched_zero"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
-	Cfg          *ebpf.VariableSpec `ebpf:"cfg"`
-	Sweep        *ebpf.VariableSpec `ebpf:"sweep"`
-	UnusedConn   *ebpf.VariableSpec `ebpf:"unused_conn"`
-	UnusedCount  *ebpf.VariableSpec `ebpf:"unused_count"`
-	UnusedHas    *ebpf.VariableSpec `ebpf:"unused_has"`
-	UnusedRecord *ebpf.VariableSpec `ebpf:"unused_record"`
+	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	Sweep             *ebpf.VariableSpec `ebpf:"sweep"`
+	UnusedAttribution *ebpf.VariableSpec `ebpf:"unused_attribution"`
+	UnusedConn        *ebpf.VariableSpec `ebpf:"unused_conn"`
+	UnusedCount       *ebpf.VariableSpec `ebpf:"unused_count"`
+	UnusedDetail      *ebpf.VariableSpec `ebpf:"unused_detail"`
+	UnusedHas         *ebpf.VariableSpec `ebpf:"unused_has"`
+	UnusedPart        *ebpf.VariableSpec `ebpf:"unused_part"`
+	UnusedRecord      *ebpf.VariableSpec `ebpf:"unused_record"`
+	UnusedTimes       *ebpf.VariableSpec `ebpf:"unused_times"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -331,6 +474,11 @@ type bpfMaps struct {
 	HttpEmpty     *ebpf.Map `ebpf:"http_empty"`
 	HttpEvents    *ebpf.Map `ebpf:"http_events"`
 	HttpScratch   *ebpf.Map `ebpf:"http_scratch"`
+	SchedDelays   *ebpf.Map `ebpf:"sched_delays"`
+	SchedTasks    *ebpf.Map `ebpf:"sched_tasks"`
+	SchedThreads  *ebpf.Map `ebpf:"sched_threads"`
+	SchedTimer    *ebpf.Map `ebpf:"sched_timer"`
+	SchedZero     *ebpf.Map `ebpf:"sched_zero"`
 }
 
 func (m *bpfMaps) Close() error {
@@ -342,6 +490,11 @@ func (m *bpfMaps) Close() error {
 		m.HttpEmpty,
 		m.HttpEvents,
 		m.HttpScratch,
+		m.SchedDelays,
+		m.SchedTasks,
+		m.SchedThreads,
+		m.SchedTimer,
+		m.SchedZero,
 	)
 }
 
@@ -349,12 +502,16 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
-	Cfg          *ebpf.Variable `ebpf:"cfg"`
-	Sweep        *ebpf.Variable `ebpf:"sweep"`
-	UnusedConn   *ebpf.Variable `ebpf:"unused_conn"`
-	UnusedCount  *ebpf.Variable `ebpf:"unused_count"`
-	UnusedHas    *ebpf.Variable `ebpf:"unused_has"`
-	UnusedRecord *ebpf.Variable `ebpf:"unused_record"`
+	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	Sweep             *ebpf.Variable `ebpf:"sweep"`
+	UnusedAttribution *ebpf.Variable `ebpf:"unused_attribution"`
+	UnusedConn        *ebpf.Variable `ebpf:"unused_conn"`
+	UnusedCount       *ebpf.Variable `ebpf:"unused_count"`
+	UnusedDetail      *ebpf.Variable `ebpf:"unused_detail"`
+	UnusedHas         *ebpf.Variable `ebpf:"unused_has"`
+	UnusedPart        *ebpf.Variable `ebpf:"unused_part"`
+	UnusedRecord      *ebpf.Variable `ebpf:"unused_record"`
+	UnusedTimes       *ebpf.Variable `ebpf:"unused_times"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.
@@ -371,6 +528,16 @@ type bpfPrograms struct {
 	HttpTabGone   *ebpf.Program `ebpf:"http_tab_gone"`
 	HttpTabState  *ebpf.Program `ebpf:"http_tab_state"`
 	HttpTabSweep  *ebpf.Program `ebpf:"http_tab_sweep"`
+	MemCompactOff *ebpf.Program `ebpf:"mem_compact_off"`
+	MemCompactOn  *ebpf.Program `ebpf:"mem_compact_on"`
+	MemGroupOff   *ebpf.Program `ebpf:"mem_group_off"`
+	MemGroupOn    *ebpf.Program `ebpf:"mem_group_on"`
+	MemReclaimOff *ebpf.Program `ebpf:"mem_reclaim_off"`
+	MemReclaimOn  *ebpf.Program `ebpf:"mem_reclaim_on"`
+	SchedSwitch   *ebpf.Program `ebpf:"sched_switch"`
+	SchedTimerOff *ebpf.Program `ebpf:"sched_timer_off"`
+	SchedTimerOn  *ebpf.Program `ebpf:"sched_timer_on"`
+	SchedWaking   *ebpf.Program `ebpf:"sched_waking"`
 }
 
 func (p *bpfPrograms) Close() error {
@@ -385,6 +552,16 @@ func (p *bpfPrograms) Close() error {
 		p.HttpTabGone,
 		p.HttpTabState,
 		p.HttpTabSweep,
+		p.MemCompactOff,
+		p.MemCompactOn,
+		p.MemGroupOff,
+		p.MemGroupOn,
+		p.MemReclaimOff,
+		p.MemReclaimOn,
+		p.SchedSwitch,
+		p.SchedTimerOff,
+		p.SchedTimerOn,
+		p.SchedWaking,
 	)
 }
 

@@ -31,6 +31,8 @@ var counterNames = [bpfProbeCountPROBE_COUNT_MAX]string{
 	bpfProbeCountPROBE_DROP_LOST_TASK:       "kernel.unseen.kernel_thread",
 	bpfProbeCountPROBE_COUNT_TUNNELS:        "kernel.tunnels",
 	bpfProbeCountPROBE_COUNT_CONNS:          "kernel.connections",
+	bpfProbeCountPROBE_DROP_NO_THREAD:       "kernel.dropped.no_thread",
+	bpfProbeCountPROBE_DROP_NO_DELAYS:       "kernel.dropped.no_delays",
 }
 
 // Counters appends every counter to dst, summed over CPUs, plus how often each

@@ -25,6 +25,8 @@ func TestLayoutOfObjects(t *testing.T) {
 	mirrors := map[string]any{
 		"probe_record":   bpfProbeRecord{},
 		"probe_conn":     bpfProbeConn{},
+		"probe_times":    bpfProbeTimes{},
+		"probe_delays":   bpfProbeDelays{},
 		"probe_config":   bpfProbeConfig{},
 		"probe_sweep":    bpfProbeSweep{},
 		"probe_counters": bpfProbeCounters{},

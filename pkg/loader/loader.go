@@ -23,6 +23,9 @@ import (
 // garbage collector frees detach their program, so all of them are kept here.
 type Loader struct {
 	source  Source
+	detail  Detail
+	missing []string // of what the detail would need
+	extra   []string // programs of the detail
 	objects *ebpf.Collection
 	hooks   []link.Link
 	sweeper *link.Iter
@@ -59,6 +62,7 @@ func Load(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("raise the memlock limit: %w", err)
 	}
 	l := &Loader{source: source}
+	l.detail, l.extra, l.missing = possibleDetail(o.Detail, kernel)
 	if err := l.open(o); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -70,7 +74,7 @@ func (l *Loader) open(o Options) error {
 	if err != nil {
 		return fmt.Errorf("read embedded programs: %w", err)
 	}
-	if err := configure(spec, o, l.source); err != nil {
+	if err := l.configure(spec, o); err != nil {
 		return err
 	}
 	l.objects, err = ebpf.NewCollection(spec)
@@ -84,10 +88,10 @@ func (l *Loader) open(o Options) error {
 	return l.attach(o)
 }
 
-// configure keeps only the programs of one source and sizes the maps.
-func configure(spec *ebpf.CollectionSpec, o Options, source Source) error {
+// configure keeps only the programs of one source and detail, and sizes the maps.
+func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 	keep := map[string]bool{}
-	for _, name := range programsOf[source] {
+	for _, name := range append(l.extra, programsOf[l.source]...) {
 		keep[name] = true
 	}
 	for name := range spec.Programs {
@@ -96,14 +100,21 @@ func configure(spec *ebpf.CollectionSpec, o Options, source Source) error {
 		}
 	}
 	spec.Maps["http_events"].MaxEntries = uint32(o.RingBytes)
-	if source == SourceSyscall {
+	if l.source == SourceSyscall {
 		spec.Maps["http_conn_table"].MaxEntries = uint32(o.TableEntries)
 		delete(spec.Maps, "http_conns")
 	} else {
 		delete(spec.Maps, "http_conn_table")
 		delete(spec.Maps, "http_empty")
 	}
-	if err := spec.Variables["cfg"].Set(kernelConfig(o)); err != nil {
+	if l.detail == DetailOff {
+		// Not used, and kernels before 5.11 do not know its type.
+		threads := spec.Maps["sched_threads"]
+		threads.Type, threads.Flags, threads.MaxEntries = ebpf.Hash, 0, 1
+	}
+	cfg := kernelConfig(o)
+	cfg.Detail = kernelDetail[l.detail]
+	if err := spec.Variables["cfg"].Set(cfg); err != nil {
 		return fmt.Errorf("configure programs: %w", err)
 	}
 	return nil
@@ -133,7 +144,7 @@ func kernelConfig(o Options) bpfProbeConfig {
 
 func (l *Loader) attach(o Options) error {
 	names := programsOf[l.source]
-	for _, name := range names[:len(names)-1] {
+	for _, name := range append(l.extra, names[:len(names)-1]...) {
 		if name == arrivalHook && !o.Server {
 			continue // only a server waits for its process to read
 		}

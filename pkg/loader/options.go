@@ -37,6 +37,8 @@ const (
 type Options struct {
 	// Source is where to hook; empty means SourceAuto.
 	Source Source
+	// Detail is how much to measure of where time goes; empty means DetailBasic.
+	Detail Detail
 	// Server and Client choose the roles; both false means Server.
 	Server, Client bool
 	// Ports keeps connections whose server listens on one of them; at most MaxPorts.
@@ -58,6 +60,9 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
+	if o.Detail == "" {
+		o.Detail = DetailBasic
+	}
 	if o.Source == "" {
 		o.Source = SourceAuto
 	}
@@ -82,6 +87,9 @@ func (o Options) Validate() error {
 	case SourceAuto, SourceSocket, SourceSyscall:
 	default:
 		return fmt.Errorf("unknown source %q: want auto, socket or syscall", o.Source)
+	}
+	if err := o.Detail.validate(); err != nil {
+		return err
 	}
 	if o.CaptureBytes < MinCaptureBytes || o.CaptureBytes > MaxCaptureBytes {
 		return fmt.Errorf("capture bytes %d: want %d to %d", o.CaptureBytes, MinCaptureBytes, MaxCaptureBytes)

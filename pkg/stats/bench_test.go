@@ -86,3 +86,13 @@ func heap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// One look at the host in the Snapshotter, without reading it.
+func BenchmarkSnapshotterPush(b *testing.B) {
+	h := &hostSim{}
+	s := newSnapshotter(b, h, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Push(h.use(time.Second, 0.5, 0.5, 0.5))
+	}
+}

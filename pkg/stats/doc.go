@@ -9,6 +9,10 @@
 // Totals, exact and since the start, and the Summary of Calculate, which Reset
 // clears.
 //
+// A Snapshotter keeps the last samples of the host itself, says whether it is
+// overloaded, and adds the host's interval to the Snapshot. It reads nothing: a
+// HostReader looks, or the looks are pushed.
+//
 // Every table has a limit (see Options), and what a limit refused is counted in
 // Totals and leaves with the Snapshot as a self counter.
 package stats

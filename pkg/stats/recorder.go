@@ -16,6 +16,9 @@ const NumOutcomes = int(events.OutcomeInProgress) + 1
 // NumRoles is the number of events.Role values.
 const NumRoles = int(events.RoleClient) + 1
 
+// NumParts is the number of events.Part values.
+const NumParts = events.NumParts
+
 // Recorder aggregates requests. It is safe for concurrent use.
 type Recorder struct {
 	mu  sync.Mutex
@@ -101,6 +104,8 @@ type Totals struct {
 	IDsRefused uint64
 	// IDsUnknown counts RequestFinish and RequestFailure calls without a start.
 	IDsUnknown uint64
+	// ClientErrors counts the answers with 429 and 5xx to requests of RoleClient.
+	ClientErrors ClientErrorTotals
 	// GaugesRefused and SelfRefused count SetInFlight and SetSelf calls with a
 	// new name and no room.
 	GaugesRefused, SelfRefused uint64
@@ -150,6 +155,9 @@ func (r *Recorder) record(q *events.Request) {
 	if known {
 		s.latency.Record(q.Duration)
 	}
+	if q.Role == events.RoleClient {
+		r.totals.ClientErrors.add(q.Status)
+	}
 	if q.Role == r.opt.SummaryRole {
 		r.summary.ended(q.Outcome.Failed(), q.Duration, known)
 		if q.Status != 0 {
@@ -196,6 +204,15 @@ func (r *Recorder) add(k Key) *series {
 	r.sorted = append(r.sorted, s)
 	r.inOrder = false
 	return s
+}
+
+func (t *ClientErrorTotals) add(status uint16) {
+	switch {
+	case status == 429:
+		t.RateLimited++
+	case status >= 500 && status <= 599:
+		t.ServerErrors++
+	}
 }
 
 // Totals returns the exact books since New.

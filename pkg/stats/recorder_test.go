@@ -73,6 +73,31 @@ func TestRecordFillsOneSeries(t *testing.T) {
 	}
 }
 
+// Parts that were 0 throughout the interval are not there; requests that were
+// not measured are in none.
+func TestPartsOfTime(t *testing.T) {
+	t.Parallel()
+	r := New(Options{})
+	measured := func(cpu, disk time.Duration) *events.Request {
+		q := get("/a", 200, 100)
+		q.Times.Attribution = events.AttributionThread
+		q.Times.Part[events.PartCPU], q.Times.Part[events.PartDisk] = cpu, disk
+		return q
+	}
+	r.Record(measured(60, 0))
+	r.Record(get("/a", 200, 100))
+	r.Record(measured(0, 40))
+	var want [events.NumParts][]time.Duration
+	want[events.PartCPU], want[events.PartDisk] = []time.Duration{60, 0}, []time.Duration{0, 40}
+	if diff := cmp.Diff(want, r.Flush().Series[0].Samples.Parts); diff != "" {
+		t.Error(diff)
+	}
+	r.Record(get("/a", 200, 100))
+	if diff := cmp.Diff([events.NumParts][]time.Duration{}, r.Flush().Series[0].Samples.Parts); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestRequestsOutOfRangeAreCounted(t *testing.T) {
 	t.Parallel()
 	r := New(Options{})

@@ -15,6 +15,10 @@ const notMeasured = time.Duration(-1)
 // timings of one sampled request.
 type timings struct {
 	duration, ttfb, waitAccept, waitSocket time.Duration
+	// parts of the time after the read, in nanoseconds; split is false where
+	// they were not measured. A float32 keeps seven digits in half the room.
+	parts [events.NumParts]float32
+	split bool
 }
 
 // sampler keeps the timings of exactly one request out of every block of
@@ -76,7 +80,7 @@ func (s *sampler) halve(rnd *random) bool {
 }
 
 func timingsOf(q *events.Request) timings {
-	t := timings{notMeasured, notMeasured, notMeasured, notMeasured}
+	t := timings{duration: notMeasured, ttfb: notMeasured, waitAccept: notMeasured, waitSocket: notMeasured}
 	if durationKnown(q) {
 		t.duration = q.Duration
 	}
@@ -85,6 +89,12 @@ func timingsOf(q *events.Request) timings {
 	}
 	if q.Wait.Known {
 		t.waitAccept, t.waitSocket = max(q.Wait.Accept, 0), max(q.Wait.Socket, 0)
+	}
+	if q.Times.Attribution != events.AttributionNone {
+		t.split = true
+		for i, d := range q.Times.Part {
+			t.parts[i] = float32(d)
+		}
 	}
 	return t
 }

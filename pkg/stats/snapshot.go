@@ -24,6 +24,9 @@ type Snapshot struct {
 	Self []SelfValue
 	// ActiveSeries is the number of series in memory, idle ones included.
 	ActiveSeries int
+	// Host is what Snapshotter.Flush returned, put in by the caller; nil
+	// without one.
+	Host *HostInterval
 
 	// arena holds the samples of all series, so that a Flush makes one
 	// allocation for them.
@@ -44,6 +47,9 @@ type Series struct {
 // and WaitSocket where the arrival is unknown (Wait.Known).
 type Samples struct {
 	Duration, TTFB, WaitAccept, WaitSocket []time.Duration
+	// Parts of the time after the read, by events.Part; a part that was 0 in
+	// every sample is nil.
+	Parts [events.NumParts][]time.Duration
 	// Every is a power of two; 1 means that every request is here.
 	Every uint32
 }
@@ -76,7 +82,7 @@ func (r *Recorder) FlushInto(s *Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.opt.Now()
-	s.Interval = now - r.lastFlush
+	s.Interval, s.Host = now-r.lastFlush, nil
 	r.lastFlush = now
 	r.flushSeries(s)
 	r.flushInFlight(s)
@@ -105,15 +111,19 @@ func (r *Recorder) flushSeries(s *Snapshot) {
 // reserve makes room for the samples of all series, so that the slices handed
 // out point into one arena.
 func (s *Snapshot) reserve(all []*series) {
-	busy, samples := 0, 0
+	busy, timings := 0, 0
 	for _, one := range all {
 		if one.counters.Requests > 0 {
 			busy++
-			samples += len(one.samples.kept)
+			columns := 4
+			if len(one.samples.kept) > 0 && one.samples.kept[0].split {
+				columns += events.NumParts
+			}
+			timings += columns * len(one.samples.kept)
 		}
 	}
 	s.Series = slices.Grow(s.Series[:0], busy)
-	s.arena = slices.Grow(s.arena[:0], 4*samples)
+	s.arena = slices.Grow(s.arena[:0], timings)
 }
 
 func (s *Snapshot) add(one *series) {
@@ -124,9 +134,31 @@ func (s *Snapshot) add(one *series) {
 			TTFB:       s.column(one, func(t *timings) time.Duration { return t.ttfb }),
 			WaitAccept: s.column(one, func(t *timings) time.Duration { return t.waitAccept }),
 			WaitSocket: s.column(one, func(t *timings) time.Duration { return t.waitSocket }),
+			Parts:      s.parts(one),
 			Every:      one.samples.every,
 		},
 	})
+}
+
+// parts returns the columns of the parts that are not 0 throughout.
+func (s *Snapshot) parts(one *series) (columns [events.NumParts][]time.Duration) {
+	var seen [events.NumParts]bool
+	for i := range one.samples.kept {
+		for p, ns := range one.samples.kept[i].parts {
+			seen[p] = seen[p] || ns != 0
+		}
+	}
+	for p := range columns {
+		if seen[p] {
+			columns[p] = s.column(one, func(t *timings) time.Duration {
+				if !t.split {
+					return notMeasured
+				}
+				return time.Duration(t.parts[p])
+			})
+		}
+	}
+	return columns
 }
 
 func (s *Snapshot) column(one *series, of func(*timings) time.Duration) []time.Duration {

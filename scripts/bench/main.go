@@ -45,7 +45,7 @@ func main() {
 	flag.StringVar(&o.variants, "variants", "", "variants to measure, separated by commas (default: idle,server,both,syscall)")
 	flag.BoolVar(&o.quick, "quick", false, "3 pairs only, report to standard output")
 	flag.StringVar(&o.out, "out", "", "where to write the report; - is standard output (default: docs/benchmarks.md)")
-	flag.DurationVar(&o.budget, "budget", 11*time.Minute, "time for full and half load together; no round starts after it")
+	flag.DurationVar(&o.budget, "budget", 11*time.Minute, "time for full and half load together, and half as much more for the rest; no round starts after it")
 	flag.Float64Var(&o.others, "others", 0.10, "part of one CPU that other programs may take during a pair that counts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -156,6 +156,14 @@ func (o *options) measure(ctx context.Context, dir string, variants []variant) (
 	}
 	c.deadline = time.Now().Add(o.budget / 2)
 	if rep.half, err = c.measure(ctx, half, variants); err != nil {
+		return nil, err
+	}
+	switches := loadKind{
+		name: "switches", steadiness: perSecond, wants: func(v variant) bool { return v.switches },
+		run: watched(func() (sample, error) { return switchLoad(length) }),
+	}
+	c.deadline = time.Now().Add(o.budget / 4)
+	if rep.switches, err = c.measure(ctx, switches, variants); err != nil {
 		return nil, err
 	}
 	rep.runTimes, err = c.runTimes(full, variants)

@@ -21,14 +21,16 @@ type variant struct {
 	args        []string
 	// server and client say which ends of the bench's requests it counts.
 	server, client bool
-	// full and half say under which loads it runs.
-	full, half bool
+	// full, half and switches say under which loads it runs.
+	full, half, switches bool
 }
 
 func allVariants() []variant {
 	return []variant{
-		{name: "idle", title: "hooks and filters, nothing wanted", args: []string{"--role", "client", "--port", "1"}, full: true},
-		{name: "server", title: "`--role server`", args: []string{"--role", "server"}, server: true, full: true, half: true},
+		{name: "idle", title: "hooks and filters, nothing wanted", args: []string{"--role", "client", "--port", "1", "--detail", "off"}, full: true, half: true},
+		{name: "off", title: "`--role server --detail off`", args: []string{"--role", "server", "--detail", "off"}, server: true, full: true},
+		{name: "server", title: "`--role server`", args: []string{"--role", "server"}, server: true, full: true, half: true, switches: true},
+		{name: "detail", title: "`--role server --detail full`", args: []string{"--role", "server", "--detail", "full"}, server: true, full: true, half: true, switches: true},
 		{name: "both", title: "`--role both`", args: []string{"--role", "both"}, server: true, client: true, full: true, half: true},
 		{name: "syscall", title: "`--role server --source syscall`", args: []string{"--role", "server", "--source", "syscall"}, server: true, full: true, half: true},
 	}

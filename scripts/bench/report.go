@@ -23,6 +23,7 @@ type report struct {
 	bareRate float64 // median requests/s at full load
 	full     []*result
 	half     []*result
+	switches []*result
 	runTimes []runTime
 }
 
@@ -48,7 +49,7 @@ func (r *report) write(path string) error {
 // failure is an error if anything was lost or miscounted in any run.
 func (r *report) failure() error {
 	var errs []error
-	for _, results := range [][]*result{r.full, r.half} {
+	for _, results := range [][]*result{r.full, r.half, r.switches} {
 		for _, one := range results {
 			for _, p := range one.all() {
 				if p.complete() {
@@ -184,6 +185,26 @@ func (r *report) goals() []goal {
 			goal{name + "resident memory, MB", float64(rss) / 1e6, none, 40, false, "%.1f"},
 			goal{name + "events lost", float64(lost), none, 0, false, "%.0f"},
 			goal{name + "runs with a wrong number of requests or a loss", float64(incomplete), none, 0, false, "%.0f"})
+	}
+	return append(all, r.detailGoals()...)
+}
+
+// detailGoals are about what it costs to know where the time goes.
+func (r *report) detailGoals() (all []goal) {
+	none := math.NaN()
+	off, basic, full := find(r.full, "off"), find(r.full, "server"), find(r.full, "detail")
+	if off != nil && basic != nil {
+		all = append(all, goal{"`--detail basic`: requests/s, points below `off`",
+			100 * (off.figures().rate.median - basic.figures().rate.median), none, 1, false, "%.1f"})
+	}
+	if off != nil && full != nil {
+		all = append(all, goal{"`--detail full`: requests/s, points below `off`",
+			100 * (off.figures().rate.median - full.figures().rate.median), 2, 4, false, "%.1f"})
+	}
+	for _, name := range []string{"server", "detail"} {
+		if one := find(r.switches, name); one != nil {
+			all = append(all, goal{one.variant.title + ": context switches/s, ratio to bare", one.figures().rate.median, none, 0.95, true, "%.3f"})
+		}
 	}
 	return all
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,8 @@ func TestVerdict(t *testing.T) {
 // an event.
 func serverResult(ratios ...float64) *result {
 	bare := sample{perSecond: 1000, p50: 100 * time.Microsecond, p99: time.Millisecond, requests: 1000}
-	r := &result{variant: allVariants()[1]}
+	all := allVariants()
+	r := &result{variant: all[slices.IndexFunc(all, func(v variant) bool { return v.name == "server" })]}
 	for _, v := range ratios {
 		with := bare
 		with.perSecond *= v

@@ -49,6 +49,7 @@ func (r *report) markdown() string {
 	r.writeGoals(&b)
 	r.writeFull(&b)
 	r.writeHalf(&b)
+	r.writeSwitches(&b)
 	r.writeRunTimes(&b)
 	r.writeMethod(&b)
 	return b.String()
@@ -114,6 +115,20 @@ func (r *report) writeHalf(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
+func (r *report) writeSwitches(b *strings.Builder) {
+	if len(r.switches) == 0 {
+		return
+	}
+	bare := bareOf(r.switches, perSecond)
+	fmt.Fprintf(b, "## Context switches without HTTP\n\nTwo threads on one CPU pass a byte to and fro: two switches and two wake-ups a round, nothing else.\n\n")
+	fmt.Fprintf(b, "| attached | rounds/s, ratio | pairs counted (discarded) |\n|---|---|---|\n")
+	fmt.Fprintf(b, "| nothing: %.0f rounds/s | %s | |\n", bare.rate.median, ratio(bare.noise))
+	for _, one := range r.switches {
+		fmt.Fprintf(b, "| %s | %s | %d (%d) |\n", one.variant.title, ratio(one.figures().rate), len(one.counted), len(one.discarded))
+	}
+	b.WriteByte('\n')
+}
+
 func (r *report) writeRunTimes(b *strings.Builder) {
 	if len(r.runTimes) == 0 {
 		return
@@ -149,7 +164,7 @@ func (r *report) writeMethod(b *strings.Builder) {
   behind unanswered; a difference, or any counter of a loss, makes the bench fail. Timings never do.
 - "Hooks and filters, nothing wanted" is %s: every socket is looked at once and skipped from then on.
 - With %s the same requests are counted twice, at the server's and at the client's end.
-`, "`"+benchPath+"`", "`return 200`", r.seconds, agreement*100, r.others*100, connections, "`--role client --port 1`", "`--role both`")
+`, "`"+benchPath+"`", "`return 200`", r.seconds, agreement*100, r.others*100, connections, "`--role client --port 1 --detail off`", "`--role both`")
 }
 
 // ratio prints a median with its quartiles.

@@ -23,9 +23,9 @@ const (
 	complainEvery = time.Minute
 )
 
-// memory writes the totals to disk, beside the pipeline, which gives it a copy
+// keeper writes the totals to disk, beside the pipeline, which gives it a copy
 // at each flush. It runs as a service.
-type memory struct {
+type keeper struct {
 	part    *part
 	log     *slog.Logger
 	wall    func() time.Time
@@ -51,7 +51,7 @@ type memory struct {
 }
 
 // remember opens the state directory and gives the recorder what is in it.
-func remember(dir, version string, r *stats.Recorder, m *memory) error {
+func remember(dir, version string, r *stats.Recorder, m *keeper) error {
 	opened, err := state.Open(dir, m.wall)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (a *Agent) openMemory() error {
 	if a.opt.StateDir == "" {
 		return nil
 	}
-	m := &memory{
+	m := &keeper{
 		part: &a.parts.memory, log: a.log, nowNS: a.clock.Now,
 		wall: func() time.Time { return a.clock.Wall(a.clock.Now()).UTC() },
 	}
@@ -112,10 +112,10 @@ func (a *Agent) closeMemory(ran error) error {
 	return a.memory.finish(&last)
 }
 
-func (m *memory) String() string { return m.part.name }
+func (m *keeper) String() string { return m.part.name }
 
 // put hands over a copy to be written; a copy not written yet is replaced.
-func (m *memory) put(s stats.State) {
+func (m *keeper) put(s stats.State) {
 	m.mu.Lock()
 	m.pending = &s
 	m.mu.Unlock()
@@ -126,14 +126,14 @@ func (m *memory) put(s stats.State) {
 }
 
 // reset lets counting begin now. The next put writes it.
-func (m *memory) reset() {
+func (m *keeper) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.since, m.starts = m.wall(), 1
 }
 
 // Serve writes what is put until ctx ends.
-func (m *memory) Serve(ctx context.Context) error {
+func (m *keeper) Serve(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -144,7 +144,7 @@ func (m *memory) Serve(ctx context.Context) error {
 	}
 }
 
-func (m *memory) writePending() {
+func (m *keeper) writePending() {
 	m.mu.Lock()
 	s := m.pending
 	m.pending = nil
@@ -161,7 +161,7 @@ func (m *memory) writePending() {
 	}
 }
 
-func (m *memory) write(s stats.State) error {
+func (m *keeper) write(s stats.State) error {
 	m.mu.Lock()
 	saved := state.Saved{Since: m.since, Starts: m.starts, Version: m.version, Stats: s}
 	m.mu.Unlock()
@@ -183,7 +183,7 @@ func (m *memory) write(s stats.State) error {
 }
 
 // finish writes the last copy and lets go of the directory. Serve has returned.
-func (m *memory) finish(s *stats.State) error {
+func (m *keeper) finish(s *stats.State) error {
 	return errors.Join(m.write(*s), m.store.Close())
 }
 
@@ -198,7 +198,7 @@ type memoryStatus struct {
 	Err     string    `json:"error,omitempty"`
 }
 
-func (m *memory) status(dir string) memoryStatus {
+func (m *keeper) status(dir string) memoryStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return memoryStatus{

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/procfs"
+)
+
+// layout is where the hierarchies of control groups are mounted; "" is not
+// there. A host has version 2 (unified), version 1, or both (hybrid): then
+// version 2 tells CPU time and pressure, and version 1 memory and throttling.
+type layout struct{ unified, cpuacct, cpu, memory string }
+
+func findLayout(sysRoot string) layout {
+	base := filepath.Join(sysRoot, "fs", "cgroup")
+	return layout{
+		unified: firstWith(base, "cgroup.controllers", ".", "unified"),
+		cpuacct: firstWith(base, "cpuacct.usage", "cpuacct", "cpu,cpuacct"),
+		cpu:     firstWith(base, "cpu.cfs_quota_us", "cpu", "cpu,cpuacct"),
+		memory:  firstWith(base, "memory.usage_in_bytes", "memory"),
+	}
+}
+
+// firstWith is the first directory below base that has the file.
+func firstWith(base, file string, dirs ...string) string {
+	for _, dir := range dirs {
+		if exists(filepath.Join(base, dir, file)) {
+			return filepath.Join(base, dir)
+		}
+	}
+	return ""
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// group is the control group of a service, with its directory in each
+// hierarchy that has it.
+type group struct {
+	name, path string
+	dirs       layout
+	psi        procfs.FS
+	hasPSI     bool
+}
+
+// services reads every known group; the list of them is made anew after
+// listEvery looks, and when one is gone.
+func (l *look) services() {
+	if l.layout == (layout{}) {
+		l.missing("services", errors.New("no control groups below "+filepath.Join(l.opt.SysRoot, "fs", "cgroup")))
+		return
+	}
+	if l.listed++; l.listed == 0 || l.listed >= listEvery {
+		l.list()
+		l.listed = 0
+	}
+	pressure := false
+	for i := range l.groups {
+		g := &l.groups[i]
+		s, alive := l.readGroup(g)
+		if !alive {
+			l.listed = -1
+			continue
+		}
+		pressure = pressure || g.hasPSI
+		l.state.Services = append(l.state.Services, s)
+	}
+	l.state.ServicesRefused = l.beyond
+	switch {
+	case len(l.groups) == 0:
+		l.missing("services", errors.New("no control group but the root holds processes"))
+	case !pressure:
+		l.missing("services.psi", errors.New("no service is in a control group of version 2 with pressure files"))
+	}
+}
+
+// list finds the groups of services.
+func (r *Reader) list() {
+	w := walker{found: make(map[string]bool), read: r.readFile}
+	for _, root := range []string{r.layout.unified, r.layout.cpuacct, r.layout.memory} {
+		if root != "" {
+			w.root, w.unified = root, root == r.layout.unified
+			w.walk("", 0)
+		}
+	}
+	paths := slices.Sorted(maps.Keys(w.found))
+	r.beyond = max(len(paths)-r.opt.MaxServices, 0) + w.refused
+	r.servicesRefused.Add(uint64(r.beyond))
+	paths = paths[:min(len(paths), r.opt.MaxServices)]
+	r.groups = r.groups[:0]
+	names := make(map[string]bool, len(paths))
+	for _, path := range paths {
+		g := r.layout.group(path)
+		if names[g.name] { // the same unit of two users, say
+			g.name = strings.TrimPrefix(path, "/")
+		}
+		names[g.name] = true
+		r.groups = append(r.groups, g)
+	}
+	slices.SortFunc(r.groups, func(a, b group) int { return strings.Compare(a.name, b.name) })
+}
+
+func (l layout) group(path string) group {
+	in := func(root, file string) string {
+		if root == "" || !exists(filepath.Join(root, path, file)) {
+			return ""
+		}
+		return filepath.Join(root, path)
+	}
+	g := group{name: serviceName(path), path: path, dirs: layout{
+		unified: in(l.unified, "cpu.stat"), cpuacct: in(l.cpuacct, "cpuacct.usage"),
+		cpu: in(l.cpu, "cpu.stat"), memory: in(l.memory, "memory.usage_in_bytes"),
+	}}
+	if g.dirs.unified != "" && exists(filepath.Join(g.dirs.unified, "cpu.pressure")) {
+		var err error
+		g.psi, err = procfs.NewFS(g.dirs.unified)
+		g.hasPSI = err == nil
+	}
+	return g
+}
+
+// serviceName is the unit without ".service", else the path.
+func serviceName(path string) string {
+	if unit, isService := strings.CutSuffix(filepath.Base(path), ".service"); isService && unit != "" {
+		return unit
+	}
+	return strings.TrimPrefix(path, "/")
+}
+
+// walker collects the paths of groups that are a service: a systemd service or
+// scope with processes anywhere below it, or another group with processes of
+// its own. What is below one belongs to it. The manager of a user's units
+// (user@1000.service) is no service, its units are. The root is the host.
+type walker struct {
+	root    string
+	unified bool
+	read    func(path string) ([]byte, error)
+	found   map[string]bool
+	visited int
+	refused int // directories not looked at
+}
+
+func (w *walker) walk(path string, depth int) {
+	for _, child := range w.children(path) {
+		child = path + "/" + child
+		if w.visited >= maxGroupsWalked || depth >= maxGroupDepth {
+			w.refused++
+			continue
+		}
+		w.visited++
+		switch {
+		case w.unified && !w.populated(child, depth): // nor is anything below it
+		case isUnit(child):
+			if w.unified || w.populated(child, depth) {
+				w.found[child] = true
+			}
+		case w.hasProcesses(child):
+			w.found[child] = true
+		default:
+			w.walk(child, depth+1)
+		}
+	}
+}
+
+func isUnit(path string) bool {
+	name := filepath.Base(path)
+	return strings.HasSuffix(name, ".scope") || strings.HasSuffix(name, ".service") && !strings.HasPrefix(name, "user@")
+}
+
+func (w *walker) children(path string) []string {
+	entries, err := os.ReadDir(filepath.Join(w.root, path))
+	if err != nil {
+		return nil // gone meanwhile
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, e.Name())
+		}
+	}
+	return dirs
+}
+
+// populated reports whether there are processes in the group or below it.
+func (w *walker) populated(path string, depth int) bool {
+	if w.unified {
+		events, err := w.read(filepath.Join(w.root, path, "cgroup.events"))
+		n, known := flatKeyed(events, "populated")
+		return err == nil && known && n > 0
+	}
+	if w.hasProcesses(path) {
+		return true
+	}
+	if depth >= maxGroupDepth {
+		return false
+	}
+	return slices.ContainsFunc(w.children(path), func(child string) bool {
+		w.visited++
+		return w.visited < maxGroupsWalked && w.populated(path+"/"+child, depth+1)
+	})
+}
+
+func (w *walker) hasProcesses(path string) bool {
+	procs, err := w.read(filepath.Join(w.root, path, "cgroup.procs"))
+	return err == nil && len(procs) > 0
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"testing"
+
+	"probe/internal/testutil"
+)
+
+func TestMain(m *testing.M) { testutil.Main(m) }

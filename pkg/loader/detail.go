@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
+)
+
+// Detail says how much is measured of where a request's time goes.
+type Detail string
+
+// Details. The zero value is DetailBasic.
+const (
+	// DetailOff measures only when requests arrive, begin and end.
+	DetailOff Detail = "off"
+	// DetailBasic adds the kernel's own counters of the serving thread, read at
+	// both ends of a request, and histograms of run-queue delay. Kernel 5.11.
+	DetailBasic Detail = "basic"
+	// DetailFull adds what the serving threads wait for: hooks at every switch,
+	// wake-up and timer of the host, which only those threads pass.
+	DetailFull Detail = "full"
+)
+
+// switchHook measures the host's run-queue delay at every detail but off.
+const switchHook = "sched_switch"
+
+// detailHooks of DetailFull and the tracepoint of each. A kernel without one of
+// the tracepoints loses only what it tells.
+var detailHooks = []struct{ program, tracepoint string }{
+	{switchHook, "sched_switch"},
+	{"sched_waking", "sched_waking"},
+	{"sched_timer_on", "hrtimer_expire_entry"},
+	{"sched_timer_off", "hrtimer_expire_exit"},
+	{"mem_reclaim_on", "mm_vmscan_direct_reclaim_begin"},
+	{"mem_reclaim_off", "mm_vmscan_direct_reclaim_end"},
+	{"mem_group_on", "mm_vmscan_memcg_reclaim_begin"},
+	{"mem_group_off", "mm_vmscan_memcg_reclaim_end"},
+	{"mem_compact_on", "mm_compaction_begin"},
+	{"mem_compact_off", "mm_compaction_end"},
+}
+
+var kernelDetail = map[Detail]uint8{
+	DetailOff:   uint8(bpfProbeDetailPROBE_DETAIL_OFF),
+	DetailBasic: uint8(bpfProbeDetailPROBE_DETAIL_BASIC),
+	DetailFull:  uint8(bpfProbeDetailPROBE_DETAIL_FULL),
+}
+
+func (d Detail) validate() error {
+	if _, ok := kernelDetail[d]; !ok {
+		return fmt.Errorf("unknown detail %q: want off, basic or full", d)
+	}
+	return nil
+}
+
+// possibleDetail lowers the detail to what the kernel has. Which hooks that
+// leaves is in programs; missing names what is not there.
+func possibleDetail(want Detail, kernel *btf.Spec) (d Detail, programs, missing []string) {
+	if want == DetailOff {
+		return want, nil, nil
+	}
+	if errors.Is(features.HaveMapType(ebpf.TaskStorage), ebpf.ErrNotSupported) {
+		return DetailOff, nil, []string{"task storage (kernel 5.11)"}
+	}
+	for _, h := range detailHooks {
+		var t *btf.Typedef
+		if kernel.TypeByName("btf_trace_"+h.tracepoint, &t) != nil {
+			missing = append(missing, "tracepoint "+h.tracepoint)
+			continue
+		}
+		if want == DetailFull || h.program == switchHook {
+			programs = append(programs, h.program)
+		}
+	}
+	return want, programs, missing
+}
+
+// Detail is the one in use; it may be less than was asked for. Missing names
+// what the kernel lacks of it.
+func (l *Loader) Detail() (d Detail, missing []string) { return l.detail, l.missing }
+
+// Delays are cumulative histograms of run-queue delay: how long tasks that were
+// ready to run waited for a CPU. Buckets are those of stats.Histogram.
+type Delays struct {
+	// Host counts every switch to a task, Processes (by process id) those to
+	// threads that serve requests.
+	Host      []uint64
+	Processes map[uint32][]uint64
+}
+
+// ReadDelays reads the histograms. Processes for which alive is false are
+// forgotten in the kernel, so that their place is free for others.
+func (l *Loader) ReadDelays(alive func(pid uint32) bool) (Delays, error) {
+	d := Delays{Host: make([]uint64, bpfDelayBuckets), Processes: map[uint32][]uint64{}}
+	if l.detail == DetailOff {
+		return d, nil
+	}
+	var perCPU []bpfProbeDelays
+	if err := l.objects.Maps["sched_delays"].Lookup(uint32(0), &perCPU); err != nil {
+		return d, fmt.Errorf("read run-queue delays: %w", err)
+	}
+	for _, cpu := range perCPU {
+		for i, n := range cpu.Count {
+			d.Host[i] += uint64(n)
+		}
+	}
+	var pid uint32
+	var one bpfProbeDelays
+	var gone []uint32
+	tasks := l.objects.Maps["sched_tasks"]
+	each := tasks.Iterate()
+	for each.Next(&pid, &one) {
+		counts := make([]uint64, bpfDelayBuckets)
+		for i, n := range one.Count {
+			counts[i] = uint64(n)
+		}
+		d.Processes[pid] = counts
+		if !alive(pid) {
+			gone = append(gone, pid)
+		}
+	}
+	for _, pid := range gone {
+		if err := tasks.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return d, fmt.Errorf("forget process %d: %w", pid, err)
+		}
+	}
+	if err := each.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return d, fmt.Errorf("read run-queue delays: %w", err)
+	}
+	return d, nil
+}
+
+// bpfDelayBuckets is PROBE_DELAY_BUCKETS.
+const bpfDelayBuckets = len(bpfProbeDelays{}.Count)
