@@ -49,14 +49,20 @@ type Agent struct {
 	nextLog   uint64
 	batchNS   uint64
 
-	deliver    *delivery
-	nextExport exporter // takes over at the next flush; nil: none
-	memory     *keeper  // nil when not
-	server     *server  // nil when not
-	signals    *signals
-	notify     *notifier
-	parts      *parts
-	mailbox    mailbox
+	deliver *delivery
+	// exported are the counters of exporters that were replaced. replaceExport:
+	// the next flush is the last one of the present exporter, whose settings
+	// are exportBefore.
+	exported      map[string]uint64
+	replaceExport bool
+	exportBefore  Options
+
+	memory  *keeper // nil when not
+	server  *server // nil when not
+	signals *signals
+	notify  *notifier
+	parts   *parts
+	mailbox mailbox
 	// attached is closed once the kernel side runs, stopping when it is to end.
 	attached, stopping chan struct{}
 	startedNS          uint64
@@ -93,7 +99,7 @@ func build(o Options) (*Agent, error) {
 		opt: o, live: o, log: o.Log, clock: now, routes: routes,
 		names:    workload.New(workload.Options{}),
 		interval: maxDrain,
-		parts:    newParts(), mailbox: newMailbox(), notify: newNotifier(o.Log),
+		parts:    newParts(), mailbox: newMailbox(), exported: map[string]uint64{}, notify: newNotifier(o.Log),
 		attached: make(chan struct{}), stopping: make(chan struct{}),
 		startedNS: now.Now(),
 	}
@@ -251,6 +257,7 @@ func (a *Agent) lastDelivery() error {
 		a.log.Warn("last interval not delivered", "error", "the delivery before does not end")
 		return nil
 	}
+	a.takeReplacement()
 	last := a.stats.Flush()
 	a.host.flush(last)
 	err := a.export.Export(ctx, last)
@@ -258,9 +265,5 @@ func (a *Agent) lastDelivery() error {
 	if err != nil {
 		a.log.Warn("last interval not delivered", "error", err)
 	}
-	err = a.export.Close(ctx)
-	if a.nextExport != nil { // settings were reloaded a moment ago
-		err = errors.Join(err, a.nextExport.Close(ctx))
-	}
-	return err
+	return a.export.Close(ctx)
 }

@@ -28,17 +28,19 @@ type delivery struct {
 	attempted   bool
 	lastErr     error
 	lastSuccess time.Duration // CLOCK_MONOTONIC
+	next        exporter      // that a job has made; nil: none
 
 	lost atomic.Uint64 // intervals
 }
 
-// job is one interval for one exporter, which is closed afterwards if it is to
-// be replaced.
+// job is one interval for one exporter.
 type job struct {
 	export   exporter
 	snapshot *stats.Snapshot
-	retire   bool
-	done     chan struct{}
+	// replace ends the exporter after the delivery and makes another one; nil:
+	// it stays.
+	replace func(context.Context) exporter
+	done    chan struct{}
 }
 
 func newDelivery(p *part, nowNS func() uint64, log *slog.Logger) *delivery {
@@ -101,13 +103,21 @@ func (d *delivery) deliver(ctx context.Context, j job) {
 	if err != nil {
 		d.log.Warn("statsd delivery failed", "error", err)
 	}
-	if j.retire {
-		ctx, cancel := context.WithTimeout(ctx, lastFlush)
-		defer cancel()
-		if err := j.export.Close(ctx); err != nil {
-			d.log.Warn("previous statsd target", "error", err)
-		}
+	if j.replace != nil {
+		next := j.replace(ctx)
+		d.mu.Lock()
+		d.next = next
+		d.mu.Unlock()
 	}
+}
+
+// takeNext returns the exporter that a job has made, once.
+func (d *delivery) takeNext() exporter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := d.next
+	d.next = nil
+	return next
 }
 
 func (d *delivery) note(err error) {

@@ -68,3 +68,51 @@ func (a *Agent) exportStatus() exportStatus {
 	}
 	return s
 }
+
+// exportChanged reports whether b needs another exporter than a.
+func exportChanged(a, b Options) bool {
+	return a.Statsd != b.Statsd || a.Dialect != b.Dialect || a.Prefix != b.Prefix
+}
+
+// takeExport takes over from b what exportChanged looks at.
+func (o *Options) takeExport(b Options) {
+	o.Statsd, o.Dialect, o.Prefix = b.Statsd, b.Dialect, b.Prefix
+}
+
+// replacer returns what a delivery does after the last interval of an exporter:
+// it is closed, which sends what it has queued or leaves it in its spool, and
+// only then another one made, which may want the same spool. If the new
+// settings fail after all, those before are used again.
+func (a *Agent) replacer(old exporter, before, next Options) func(context.Context) exporter {
+	return func(ctx context.Context) exporter {
+		ctx, cancel := context.WithTimeout(ctx, lastFlush)
+		defer cancel()
+		if err := old.Close(ctx); err != nil {
+			a.log.Warn("previous statsd target", "error", err)
+		}
+		for _, o := range []Options{next, before} {
+			x, err := a.newExporter(o)
+			if err == nil {
+				return x
+			}
+			a.log.Error("statsd settings not usable", "statsd", o.Statsd, "error", err)
+		}
+		return nil
+	}
+}
+
+// takeReplacement goes on with the exporter that a delivery has made, if any.
+// What the one before has counted stays in the sums.
+func (a *Agent) takeReplacement() {
+	next := a.deliver.takeNext()
+	if next == nil {
+		return
+	}
+	a.export.Counters().Report(func(name string, value uint64) { a.exported[name] += value })
+	a.export = next
+}
+
+// reportExport hands over the counters of all exporters since the start.
+func (a *Agent) reportExport(add func(name string, value uint64)) {
+	a.export.Counters().Report(func(name string, value uint64) { add(name, value+a.exported[name]) })
+}

@@ -195,14 +195,16 @@ func (a *Agent) flush() error {
 	if err := a.sweepNow(a.batchNS, false); err != nil {
 		return fmt.Errorf("count requests in flight: %w", err)
 	}
+	a.takeReplacement()
 	a.collect()
 	snapshot := a.stats.Flush()
 	a.host.flush(snapshot)
-	next := a.nextExport
-	a.deliver.start(job{export: a.export, snapshot: snapshot, retire: next != nil})
-	if next != nil {
-		a.export, a.nextExport = next, nil
+	j := job{export: a.export, snapshot: snapshot}
+	if a.replaceExport {
+		a.replaceExport = false
+		j.replace = a.replacer(a.export, a.exportBefore, a.live)
 	}
+	a.deliver.start(j)
 	return nil
 }
 

@@ -84,6 +84,7 @@ func TestWatchdogTick(t *testing.T) {
 type scriptedExporter struct {
 	script chan func() error
 	closed chan struct{}
+	sent   uint64 // lines
 }
 
 func newScripted(steps ...func() error) *scriptedExporter {
@@ -95,7 +96,7 @@ func newScripted(steps ...func() error) *scriptedExporter {
 }
 
 func (x *scriptedExporter) Export(context.Context, *stats.Snapshot) error { return (<-x.script)() }
-func (x *scriptedExporter) Counters() export.Counters                     { return export.Counters{} }
+func (x *scriptedExporter) Counters() export.Counters                     { return export.Counters{LinesSent: x.sent} }
 func (x *scriptedExporter) Close(context.Context) error                   { close(x.closed); return nil }
 
 // supervised runs services until the test ends.
@@ -123,14 +124,21 @@ func TestExporterIsRestarted(t *testing.T) {
 		connected bool
 		err       string
 	}{{false, ""}, {false, "unreachable"}, {true, ""}} {
-		d.start(job{export: x, snapshot: &stats.Snapshot{}, retire: i == 2})
+		j := job{export: x, snapshot: &stats.Snapshot{}}
+		if i == 2 {
+			j.replace = func(ctx context.Context) exporter { x.Close(ctx); return newScripted() }
+		}
+		d.start(j)
 		<-d.whenIdle()
+		if next := d.takeNext(); (next != nil) != (i == 2) || d.takeNext() != nil {
+			t.Errorf("delivery %d: replaced by %v", i, next)
+		}
 		a := &Agent{deliver: d}
 		if s := a.exportStatus(); s.Connected != want.connected || s.Err != want.err {
 			t.Errorf("delivery %d: %+v, want %+v", i, s, want)
 		}
 	}
-	<-x.closed // the last one was to be retired
+	<-x.closed
 	if d.lost.Load() != 1 || p.exporter.restarts.Load() != 1 {
 		t.Errorf("%d intervals lost and %d restarts, want 1 and 1", d.lost.Load(), p.exporter.restarts.Load())
 	}
@@ -138,6 +146,37 @@ func TestExporterIsRestarted(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("log without %q:\n%s", want, text.String())
 		}
+	}
+}
+
+// What an exporter has counted outlives its replacement.
+func TestReplacementKeepsCounters(t *testing.T) {
+	p := newParts()
+	a := &Agent{deliver: newDelivery(&p.exporter, nil, nil), exported: map[string]uint64{}}
+	first, second, third := newScripted(), newScripted(), newScripted()
+	first.sent, second.sent = 5, 2
+	a.export = first
+	sum := func() (lines uint64) {
+		a.takeReplacement()
+		a.reportExport(func(name string, value uint64) {
+			if name == "export.lines_sent" {
+				lines = value
+			}
+		})
+		return lines
+	}
+	for _, step := range []struct {
+		next exporter
+		want uint64
+	}{{nil, 5}, {second, 7}, {nil, 7}, {third, 7}} {
+		a.deliver.next = step.next
+		if got := sum(); got != step.want {
+			t.Errorf("%d lines sent in all, want %d", got, step.want)
+		}
+	}
+	third.sent = 1
+	if got := sum(); got != 8 {
+		t.Errorf("%d lines sent in all, want 8", got)
 	}
 }
 

@@ -19,7 +19,7 @@ type Reloaded struct {
 
 // What can change while the agent runs. The names are those of the flags.
 var (
-	// exportSettings need another exporter, which takes over at the next flush.
+	// exportSettings need another exporter, which takes over after the next flush.
 	exportSettings = []string{"statsd", "statsd-dialect", "prefix"}
 	// otherSettings are looked at whenever they are needed.
 	otherSettings = []string{"route", "interval", "log-interval", "log-level", "shutdown-timeout"}
@@ -69,18 +69,11 @@ func (a *Agent) adopt(next Options) error {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	o := a.live
-	if o.Statsd != next.Statsd || o.Dialect != next.Dialect || o.Prefix != next.Prefix {
-		o.Statsd, o.Dialect, o.Prefix = next.Statsd, next.Dialect, next.Prefix
-		another, err := a.newExporter(o)
-		if err != nil {
-			return err
+	if exportChanged(o, next) {
+		if !a.replaceExport {
+			a.exportBefore, a.replaceExport = o, true
 		}
-		if a.nextExport != nil { // reloaded twice within an interval
-			if err := a.nextExport.Close(context.Background()); err != nil {
-				a.log.Warn("statsd target never used", "error", err)
-			}
-		}
-		a.nextExport = another
+		o.takeExport(next)
 	}
 	if !slices.Equal(o.Routes, next.Routes) {
 		a.routes, o.Routes = routes, next.Routes

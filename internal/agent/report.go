@@ -46,7 +46,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	add("agent.restarts.endpoint", a.parts.endpoint.restarts.Load())
 	add("agent.restarts.state", a.parts.memory.restarts.Load())
 	if a.export != nil {
-		a.export.Counters().Report(add)
+		a.reportExport(add)
 		add("agent.intervals_lost", a.deliver.lost.Load())
 	}
 	if a.memory != nil {
