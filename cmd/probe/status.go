@@ -102,6 +102,10 @@ func printStatus(out io.Writer, s agent.Status) error {
 		return err
 	}
 	printTotals(t, s)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	printSeries(t, s.TopSeries)
 	return t.Flush()
 }
 
@@ -128,6 +132,20 @@ func printTotals(t io.Writer, s agent.Status) {
 	fmt.Fprintf(t, "\nfinished\tfailed\tper minute\taverage\tp50\tp90\tp99\tmax\tstatus codes\n")
 	fmt.Fprintf(t, "%d\t%d\t%.1f\t%v\t%v\t%v\t%v\t%v\t%s\n", f.Finished, f.Failed, f.FinishedPerMinute,
 		short(f.AvgFinishedNS), short(f.P50NS), short(f.P90NS), short(f.P99NS), short(f.MaxNS), counts(f.StatusCodes))
+}
+
+// maxPrinted is how many series are printed; --json has more.
+const maxPrinted = 10
+
+func printSeries(t io.Writer, all []agent.SeriesFigures) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(t, "\nrequests\terrors\taverage\tmax\trole\tservice\tmethod\tstatus\troute\n")
+	for _, s := range all[:min(len(all), maxPrinted)] {
+		fmt.Fprintf(t, "%d\t%d\t%v\t%v\t%s\t%s\t%s\t%d\t%s\n",
+			s.Requests, s.Errors, short(s.AvgNS), short(s.MaxNS), s.Role, s.Service, s.Method, s.Status, s.Route)
+	}
 }
 
 func short(d time.Duration) time.Duration {

@@ -260,6 +260,7 @@ func (a *Agent) lastDelivery() error {
 	a.takeReplacement()
 	last := a.stats.Flush()
 	a.host.flush(last)
+	a.memory.add(last)
 	err := a.export.Export(ctx, last)
 	a.deliver.note(err)
 	if err != nil {

@@ -38,8 +38,10 @@ type Description struct {
 	Parts      map[string]PartState  `json:"parts"`
 	Export     *exportStatus         `json:"export,omitempty"`
 	State      *memoryStatus         `json:"state,omitempty"`
-	Counters   map[string]uint64     `json:"counters,omitempty"`
-	Programs   []loader.ProgramStats `json:"programs,omitempty"`
+	// TopSeries are those of State with the most requests.
+	TopSeries []SeriesFigures       `json:"top_series,omitempty"`
+	Counters  map[string]uint64     `json:"counters,omitempty"`
+	Programs  []loader.ProgramStats `json:"programs,omitempty"`
 }
 
 // RoleCounts are the requests of one role.
@@ -85,7 +87,7 @@ func (a *Agent) describe(ctx context.Context) Description {
 	}
 	if a.memory != nil {
 		s := a.memory.status(a.opt.StateDir)
-		d.State = &s
+		d.State, d.TopSeries = &s, topSeries(a.memory.series.List())
 	}
 	if in, err := a.askInside(ctx); err == nil {
 		d.Answers, d.Source, d.Open, d.Programs = true, string(in.source), in.open, in.programs
@@ -114,6 +116,38 @@ func countsByRole(all [stats.NumRoles]stats.Counters) map[string]RoleCounts {
 		}
 	}
 	return roles
+}
+
+// SeriesFigures are the totals of one series.
+type SeriesFigures struct {
+	Role     string        `json:"role"`
+	Service  string        `json:"service"`
+	Method   string        `json:"method"`
+	Route    string        `json:"route"`
+	Status   uint16        `json:"status"`
+	Requests uint64        `json:"requests"`
+	Errors   uint64        `json:"errors"`
+	AvgNS    time.Duration `json:"avg_ns"`
+	MaxNS    time.Duration `json:"max_ns"`
+}
+
+// maxTopSeries is how many series are shown.
+const maxTopSeries = 20
+
+func topSeries(list []stats.SeriesTotal) []SeriesFigures {
+	list = list[:min(len(list), maxTopSeries)]
+	top := make([]SeriesFigures, 0, len(list))
+	for _, s := range list {
+		f := SeriesFigures{
+			Role: s.Role.String(), Service: s.Service, Method: s.Method, Route: s.Route, Status: s.Status,
+			Requests: s.Requests, Errors: s.Errors, MaxNS: s.Max,
+		}
+		if s.Timed > 0 {
+			f.AvgNS = s.Duration / time.Duration(s.Timed)
+		}
+		top = append(top, f)
+	}
+	return top
 }
 
 // Figures are those of stats.Summary, named for JSON.

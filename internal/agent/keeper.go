@@ -19,6 +19,9 @@ const (
 	// idleSave is how often the state is written while nothing is counted: only
 	// the run time changes then.
 	idleSave = time.Minute
+	// syncEvery bounds how often the disk is asked to have it all: what the end
+	// of the machine may cost, as opposed to that of the program.
+	syncEvery = 10 * time.Second
 	// complainEvery bounds how often the same trouble is told.
 	complainEvery = time.Minute
 )
@@ -33,6 +36,9 @@ type keeper struct {
 	version string
 	store   *state.Store
 	wake    chan struct{}
+	written chan struct{} // something that is to be synced
+
+	series stats.SeriesTotals
 
 	// mu guards what follows.
 	mu      sync.Mutex
@@ -57,14 +63,14 @@ func remember(dir, version string, r *stats.Recorder, m *keeper) error {
 		return err
 	}
 	m.store, m.version = opened.Store, version
-	m.wake = make(chan struct{}, 1)
+	m.wake, m.written = make(chan struct{}, 1), make(chan struct{}, 1)
 	if opened.SetAside != "" {
 		m.log.Warn("state set aside; counting begins anew", "what", opened.SetAside)
 	}
 	m.since, m.starts = opened.Saved.Since, opened.Saved.Starts+1
 	if m.since.IsZero() {
 		m.since = m.wall()
-	} else if err := r.Restore(opened.Saved.Stats); err != nil { // Open has checked it
+	} else if err := errors.Join(r.Restore(opened.Saved.Stats), m.series.Restore(opened.Saved.Series)); err != nil { // Open has checked it
 		return errors.Join(err, m.store.Close())
 	}
 	// The first write shows whether there can be others.
@@ -119,9 +125,21 @@ func (m *keeper) put(s stats.State) {
 	m.mu.Lock()
 	m.pending = &s
 	m.mu.Unlock()
+	knock(m.wake)
+}
+
+// knock wakes who waits at the channel; a knock not heard yet is enough.
+func knock(c chan struct{}) {
 	select {
-	case m.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
+	}
+}
+
+// add adds an interval to the totals of its series. A nil keeper has none.
+func (m *keeper) add(s *stats.Snapshot) {
+	if m != nil {
+		m.series.Add(s)
 	}
 }
 
@@ -130,6 +148,7 @@ func (m *keeper) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.since, m.starts = m.wall(), 1
+	m.series.Reset()
 }
 
 // Serve writes what is put until ctx ends.
@@ -163,7 +182,7 @@ func (m *keeper) writePending() {
 
 func (m *keeper) write(s stats.State) error {
 	m.mu.Lock()
-	saved := state.Saved{Since: m.since, Starts: m.starts, Version: m.version, Stats: s}
+	saved := state.Saved{Since: m.since, Starts: m.starts, Version: m.version, Stats: s, Series: m.series.List()}
 	m.mu.Unlock()
 	setAside, err := m.store.Save(saved)
 	if setAside != "" {
@@ -179,7 +198,47 @@ func (m *keeper) write(s stats.State) error {
 	m.saves.Add(1)
 	m.counted, m.writtenNS = s.ByRole, m.nowNS()
 	m.savedAt, m.lastErr = m.wall(), ""
+	knock(m.written)
 	return nil
+}
+
+// syncer lets what a keeper has written reach the disk. It is a service of its
+// own because a busy disk can take seconds for it, and the next write must not
+// wait for that.
+type syncer struct {
+	keeper *keeper
+	part   *part
+}
+
+func (s *syncer) String() string { return s.part.name }
+
+// Serve syncs after writes until ctx ends.
+func (s *syncer) Serve(ctx context.Context) error {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.keeper.written:
+		}
+		s.sync()
+		pause.Reset(syncEvery)
+	}
+}
+
+func (s *syncer) sync() {
+	s.part.begin(s.keeper.nowNS())
+	defer s.part.end()
+	if err := s.keeper.store.Sync(); err != nil {
+		s.keeper.failures.Add(1)
+		s.keeper.log.Error("totals may not survive a power failure", "error", err)
+	}
 }
 
 // finish writes the last copy and lets go of the directory. Serve has returned.

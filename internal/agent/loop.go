@@ -185,9 +185,7 @@ func due(nextNS *uint64, nowNS uint64, interval time.Duration) bool {
 // flush hands the interval to the delivery; if that is still busy with the one
 // before, the figures stay in the recorder for the next time.
 func (a *Agent) flush() error {
-	if a.memory != nil {
-		a.memory.put(a.stats.State())
-	}
+	defer a.keepTotals()
 	if a.deliver.busy() {
 		a.log.Warn("statsd delivery is slower than the interval; intervals are merged")
 		return nil
@@ -199,6 +197,7 @@ func (a *Agent) flush() error {
 	a.collect()
 	snapshot := a.stats.Flush()
 	a.host.flush(snapshot)
+	a.memory.add(snapshot)
 	j := job{export: a.export, snapshot: snapshot}
 	if a.replaceExport {
 		a.replaceExport = false
@@ -206,6 +205,14 @@ func (a *Agent) flush() error {
 	}
 	a.deliver.start(j)
 	return nil
+}
+
+// keepTotals hands a copy of the totals to the keeper, even when the interval
+// could not be delivered yet.
+func (a *Agent) keepTotals() {
+	if a.memory != nil {
+		a.memory.put(a.stats.State())
+	}
 }
 
 // serviceLoad counts the requests in flight of one service.

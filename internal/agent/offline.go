@@ -45,6 +45,8 @@ type Status struct {
 	// with --role client).
 	Totals  map[string]RoleCounts `json:"totals,omitempty"`
 	Summary *Figures              `json:"summary,omitempty"`
+	// TopSeries have the most requests.
+	TopSeries []SeriesFigures `json:"top_series,omitempty"`
 	// Problems are those of a running agent.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -124,7 +126,7 @@ func statusOf(saved state.Saved) Status {
 	summary := figuresOf(r.Calculate())
 	return Status{
 		Known: true, Since: saved.Since, SavedAt: saved.At, Starts: saved.Starts, Version: saved.Version,
-		Totals: countsByRole(r.Lifetime()), Summary: &summary,
+		Totals: countsByRole(r.Lifetime()), Summary: &summary, TopSeries: topSeries(saved.Series),
 	}
 }
 
@@ -140,6 +142,7 @@ func askAgent(ctx context.Context, listen string) (Status, error) {
 	s := Status{
 		Running: true, PID: d.PID, Listen: listen, Known: true,
 		Since: d.Started, Version: d.Version, Totals: d.Remembered, Summary: &d.Summary, Problems: d.Problems,
+		TopSeries: d.TopSeries,
 	}
 	if d.State != nil {
 		s.Since, s.SavedAt, s.Starts = d.State.Since, d.State.SavedAt, d.State.Starts

@@ -56,8 +56,10 @@ const (
 	pipelineLimit = 10 * time.Second
 	// deliveryLimit is above the exporter's own limit for one delivery.
 	deliveryLimit = 30 * time.Second
-	// memoryLimit is above what a busy disk takes to write a few KB.
+	// memoryLimit is above what it takes to write a few KB, diskLimit above what
+	// a busy disk takes to have them.
 	memoryLimit = 30 * time.Second
+	diskLimit   = 2 * time.Minute
 )
 
 // parts are all that the watchdog looks at.
@@ -66,6 +68,7 @@ type parts struct {
 	at       atomic.Uint32 // stage of the pipeline
 	exporter part
 	memory   part
+	disk     part
 	endpoint part // its requests have limits of their own: it cannot be stuck
 }
 
@@ -74,6 +77,7 @@ func newParts() *parts {
 	p.pipeline.name, p.pipeline.limit = "pipeline", pipelineLimit
 	p.exporter.name, p.exporter.limit = "exporter", deliveryLimit
 	p.memory.name, p.memory.limit = "state", memoryLimit
+	p.disk.name, p.disk.limit = "state sync", diskLimit
 	p.endpoint.name, p.endpoint.limit = "endpoint", time.Minute
 	return p
 }
@@ -81,7 +85,9 @@ func newParts() *parts {
 // enter notes what the pipeline does next: a store, so that each round may do it.
 func (p *parts) enter(s stage) { p.at.Store(uint32(s)) }
 
-func (p *parts) all() []*part { return []*part{&p.pipeline, &p.exporter, &p.memory, &p.endpoint} }
+func (p *parts) all() []*part {
+	return []*part{&p.pipeline, &p.exporter, &p.memory, &p.disk, &p.endpoint}
+}
 
 // stuckPart is a part that does not get on.
 type stuckPart struct {
@@ -95,7 +101,7 @@ func (p *parts) stuck(nowNS uint64) []stuckPart {
 	if d, is := p.pipeline.stuckFor(nowNS); is {
 		all = append(all, stuckPart{stage(p.at.Load()).String(), d})
 	}
-	for _, one := range []*part{&p.exporter, &p.memory} {
+	for _, one := range []*part{&p.exporter, &p.memory, &p.disk} {
 		if d, is := one.stuckFor(nowNS); is {
 			all = append(all, stuckPart{one.name, d})
 		}

@@ -139,6 +139,12 @@ func TestExporterIsRestarted(t *testing.T) {
 		}
 	}
 	<-x.closed
+	for range 500 { // the supervisor tells when it gets to it
+		if strings.Contains(text.String(), "a part panicked") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	if d.lost.Load() != 1 || p.exporter.restarts.Load() != 1 {
 		t.Errorf("%d intervals lost and %d restarts, want 1 and 1", d.lost.Load(), p.exporter.restarts.Load())
 	}

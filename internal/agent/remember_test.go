@@ -37,6 +37,9 @@ func TestTotalsSurviveARestart(t *testing.T) {
 		if status.Running || !status.Known || status.Starts != uint64(run) || server.Requests != uint64(run*n) || server.Errors != uint64(run*n/10) {
 			t.Errorf("run %d: status %+v", run, status)
 		}
+		if top := status.TopSeries; len(top) != 2 || top[0].Route != "/items/{id}" || top[0].Requests != uint64(run*(n-n/10)) || top[1].Errors != uint64(run*n/10) {
+			t.Errorf("run %d: series %+v", run, top)
+		}
 		if got := status.Summary.StatusCodes; got["200"] != uint64(run*(n-n/10)) || got["503"] != uint64(run*n/10) {
 			t.Errorf("run %d: status codes %v", run, got)
 		}
@@ -75,7 +78,7 @@ func TestStatusAndResetOfARunningAgent(t *testing.T) {
 		t.Errorf("totals say %d requests, want the %d since the reset", got, n/2)
 	}
 	status, err := agent.ReadStatus(t.Context(), "", dir)
-	if err != nil || status.Totals["server"].Requests != n/2 || status.Starts != 1 {
+	if err != nil || status.Totals["server"].Requests != n/2 || status.Starts != 1 || status.TopSeries[0].Requests >= n/2+1 {
 		t.Errorf("%+v, %v", status, err)
 	}
 	if err := agent.ResetTotals(t.Context(), "", dir); err != nil {

@@ -53,7 +53,7 @@ func (a *Agent) openServer() error {
 		return fmt.Errorf("open endpoint: %w", err)
 	}
 	a.server = &server{
-		Server:   endpoint.New((*view)(a), endpoint.Options{Pprof: a.opt.Pprof, Log: a.log}),
+		Server:   endpoint.New((*view)(a), endpoint.Options{Pprof: a.opt.Pprof, AnyName: a.opt.ListenPublic, Log: a.log}),
 		part:     &a.parts.endpoint,
 		address:  listener.Addr().String(),
 		listener: listener,
@@ -126,14 +126,21 @@ func (v *view) State(ctx context.Context) any { return (*Agent)(v).describe(ctx)
 // Reset forgets the totals, on disk too.
 func (v *view) Reset(ctx context.Context) error {
 	a := (*Agent)(v)
-	_, err := ask(ctx, a.mailbox, func() struct{} {
+	failed, err := ask(ctx, a.mailbox, func() error {
+		var err error
+		if a.export != nil { // or the interval would count after the reset
+			err = a.flush()
+		}
 		a.stats.Reset()
 		if a.memory != nil {
 			a.memory.reset()
-			a.memory.put(a.stats.State())
 		}
-		return struct{}{}
+		a.keepTotals()
+		return err
 	})
+	if err == nil {
+		err = failed
+	}
 	if err == nil {
 		a.log.Info("totals reset")
 	}

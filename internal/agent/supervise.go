@@ -24,7 +24,7 @@ func (a *Agent) supervise(ctx context.Context) error {
 		services = append(services, a.signals)
 	}
 	if a.memory != nil {
-		services = append(services, a.memory)
+		services = append(services, a.memory, &syncer{a.memory, &a.parts.disk})
 	}
 	if a.server != nil {
 		services = append(services, a.server)

@@ -58,7 +58,7 @@ func logEvent(log *slog.Logger, p *parts, event suture.Event) {
 
 // restarted counts the restarts of a service, now or after a wait.
 func (p *parts) restarted(service string) {
-	for _, one := range []*part{&p.exporter, &p.memory, &p.endpoint} {
+	for _, one := range p.all() {
 		if service == one.name {
 			one.restarts.Add(1)
 		}

@@ -67,7 +67,10 @@ type Source interface {
 type Options struct {
 	// Pprof adds /debug/pprof.
 	Pprof bool
-	Log   *slog.Logger
+	// AnyName answers requests under any name of the host, for an address that
+	// other hosts can reach anyway.
+	AnyName bool
+	Log     *slog.Logger
 }
 
 // Server answers requests; one can serve several listeners, one after another.
@@ -137,7 +140,7 @@ func (s *Server) Handler() http.Handler {
 // guard refuses what is too much and what comes under a foreign name.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !ownName(r.Host) {
+		if !s.opt.AnyName && !ownName(r.Host) {
 			http.Error(w, "use an IP address or localhost", http.StatusMisdirectedRequest)
 			return
 		}

@@ -62,6 +62,7 @@ func TestAnswers(t *testing.T) {
 	for name, test := range map[string]struct {
 		source  fakeSource
 		pprof   bool
+		anyName bool
 		method  string
 		target  string
 		host    string
@@ -93,6 +94,7 @@ func TestAnswers(t *testing.T) {
 		"IPv6":                {target: "/healthz", host: "[::1]:9102", status: 200},
 		"name of a service":   {target: "/healthz", host: "probe:9102", status: 200},
 		"a domain":            {target: "/healthz", host: "evil.example.com:9102", status: 421},
+		"a domain, public":    {anyName: true, target: "/healthz", host: "probe.monitoring.svc:9102", status: 200},
 		"a domain with dot":   {target: "/healthz", host: "evil.:9102", status: 421},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +114,7 @@ func TestAnswers(t *testing.T) {
 				r.Header.Set(k, v)
 			}
 			w := httptest.NewRecorder()
-			handler(&test.source, Options{Pprof: test.pprof}).ServeHTTP(w, r)
+			handler(&test.source, Options{Pprof: test.pprof, AnyName: test.anyName}).ServeHTTP(w, r)
 			if w.Code != test.status || (test.body != "" && w.Body.String() != test.body) {
 				t.Errorf("%d %q, want %d %q", w.Code, w.Body, test.status, test.body)
 			}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
@@ -46,12 +48,49 @@ func readDatabase(path string) (saved Saved, found bool, err error) {
 	return saved, found, nil
 }
 
+// readPrevious returns the record before the newest one of a database whose
+// newest one is damaged. The first two pages say in turn where a record is; in a
+// copy, each is made invalid, and one of them is the newest.
+func readPrevious(path string) (Saved, bool) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Saved{}, false
+	}
+	size := os.Getpagesize()
+	for page := range 2 {
+		if len(content) < (page+1)*size {
+			return Saved{}, false
+		}
+		damaged := slices.Clone(content)
+		clear(damaged[page*size : (page+1)*size])
+		if saved, found := readCopy(path, damaged); found {
+			return saved, true
+		}
+	}
+	return Saved{}, false
+}
+
+// readCopy reads a database from a file beside path, which it removes.
+func readCopy(path string, content []byte) (Saved, bool) {
+	file, err := os.CreateTemp(filepath.Dir(path), newPattern)
+	if err != nil {
+		return Saved{}, false
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(content)
+	if errors.Join(err, file.Close()) != nil {
+		return Saved{}, false
+	}
+	saved, found, err := readDatabase(file.Name())
+	return saved, found && err == nil
+}
+
 // openDatabase sorts the library's errors: what the system says stays what it
 // is, all else is about the contents. The file is handed out because a panic of
 // the library leaves it open.
 func openDatabase(path string, readOnly bool, file **os.File) (*bolt.DB, error) {
 	db, err := bolt.Open(path, fileMode, &bolt.Options{
-		Timeout: libraryLockWait, ReadOnly: readOnly, MaxSize: maxFileBytes,
+		Timeout: libraryLockWait, ReadOnly: readOnly, MaxSize: maxFileBytes, NoSync: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
 			*file = f

@@ -8,6 +8,12 @@
 // that uses the directory and says which one that is. A database that cannot be
 // used (damaged, or of a newer program) is renamed, never deleted.
 //
+// A record is there for the next process as soon as Save returns, whatever ends
+// this one. For the end of the machine it is there after Sync, which can take
+// seconds on a busy disk and therefore is a call of its own, beside Save. When
+// the power fails in between, the newest record can be damaged; then the one
+// before it is used, which the database still has.
+//
 // The library that keeps the database trusts what it reads. So a database that
 // was there before is only read, by the few steps that find the record, which
 // has a checksum; what is written to is always a file made by this process.
@@ -32,7 +38,8 @@ const (
 	newPattern = databaseName + ".new-*"
 	// maxSetAside bounds the unusable databases that are kept, newest first.
 	maxSetAside = 5
-	// maxFileBytes bounds the database. A record is a few KB.
+	// maxFileBytes bounds the database. A record is a few KB, with many
+	// series a few hundred.
 	maxFileBytes = 64 << 20
 	// libraryLockWait bounds the library's own lock, which nobody contends.
 	libraryLockWait = time.Second
@@ -58,6 +65,7 @@ type Saved struct {
 	Starts uint64 `json:"starts"`
 	// Version is that of the program that wrote.
 	Version string `json:"version"`
-	// Stats are the totals.
-	Stats stats.State `json:"stats"`
+	// Stats are the totals, Series those of each series.
+	Stats  stats.State         `json:"stats"`
+	Series []stats.SeriesTotal `json:"series,omitempty"`
 }

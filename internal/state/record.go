@@ -5,11 +5,14 @@ package state
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strconv"
 
 	bolt "go.etcd.io/bbolt"
+
+	"probe/pkg/stats"
 )
 
 // Where the record is, inside the database. The schema stands beside it so that
@@ -20,7 +23,7 @@ const (
 	recordKey  = "saved"
 	// maxSchemaBytes and maxRecordBytes are more than is ever written.
 	maxSchemaBytes = 10
-	maxRecordBytes = 1 << 20
+	maxRecordBytes = 16 << 20
 )
 
 // encode is a checksum (CRC-32C, big endian) and JSON: the database itself only
@@ -46,7 +49,7 @@ func decode(raw []byte) (Saved, error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return Saved{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if err := s.Stats.Validate(); err != nil {
+	if err := errors.Join(s.Stats.Validate(), stats.ValidateSeriesTotals(s.Series)); err != nil {
 		return Saved{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return s, nil

@@ -7,19 +7,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
 
 // Store is a state directory that this process has for itself. It is used by
-// one goroutine at a time.
+// one goroutine at a time, and Sync by another.
 type Store struct {
 	dir  string
 	now  func() time.Time
 	lock *os.File
 	db   *bolt.DB
-	file *os.File // of db, for when the library cannot close it any more
+	// mu guards file, which Sync uses: that of db, also for when the library
+	// cannot close it any more.
+	mu   sync.Mutex
+	file *os.File
 }
 
 // Opened is what Open found.
@@ -54,8 +58,14 @@ func Open(dir string, now func() time.Time) (Opened, error) {
 
 func (s *Store) take(opened *Opened) error {
 	saved, found, err := readDatabase(s.path(databaseName))
+	if errors.Is(err, ErrDamaged) {
+		saved, found = readPrevious(s.path(databaseName))
+	}
 	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrNewer) {
 		opened.SetAside, err = s.setAside(err)
+		if found {
+			opened.SetAside += ", the record before it is used"
+		}
 	}
 	if err != nil {
 		return err
@@ -87,9 +97,14 @@ func (s *Store) renew(saved *Saved) error {
 	if err := temporary.Close(); err != nil {
 		return err
 	}
-	s.db, err = openDatabase(name, false, &s.file)
+	var file *os.File
+	s.db, err = openDatabase(name, false, &file)
+	s.setFile(file)
 	if err == nil && saved != nil {
 		err = write(s.db, *saved)
+	}
+	if err == nil {
+		err = s.Sync()
 	}
 	if err == nil {
 		err = os.Rename(name, s.path(databaseName))
@@ -113,7 +128,8 @@ func (s *Store) Save(saved Saved) (setAside string, err error) {
 	}
 	if errors.Is(err, ErrDamaged) {
 		release(s.file)
-		s.db, s.file = nil, nil
+		s.db = nil
+		s.setFile(nil)
 		if setAside, err = s.setAside(err); err == nil {
 			err = s.renew(&saved)
 		}
@@ -124,9 +140,25 @@ func (s *Store) Save(saved Saved) (setAside string, err error) {
 	return setAside, nil
 }
 
-// Close lets go of the directory; it may be called twice.
+// Sync makes what has been saved survive the end of the machine. It may run
+// beside all others.
+func (s *Store) Sync() error {
+	s.mu.Lock()
+	file := s.file
+	s.mu.Unlock()
+	if file == nil {
+		return nil
+	}
+	err := file.Sync()
+	if errors.Is(err, os.ErrClosed) { // replaced or closed meanwhile, and synced then
+		return nil
+	}
+	return err
+}
+
+// Close lets go of the directory, after a Sync; it may be called twice.
 func (s *Store) Close() error {
-	err := s.closeDatabase()
+	err := errors.Join(s.Sync(), s.closeDatabase())
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Truncate(0), s.lock.Close())
 		s.lock = nil
@@ -145,6 +177,13 @@ func (s *Store) closeDatabase() error {
 	if err != nil {
 		release(s.file)
 	}
-	s.db, s.file = nil, nil
+	s.db = nil
+	s.setFile(nil)
 	return err
+}
+
+func (s *Store) setFile(file *os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = file
 }

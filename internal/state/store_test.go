@@ -33,7 +33,13 @@ func sample(n int) Saved {
 	for range n {
 		r.Record(&events.Request{Role: events.RoleServer, Status: 200, Duration: time.Millisecond, ResponseBytes: 10})
 	}
-	return Saved{Since: testTime.Add(-time.Hour), Starts: 3, Version: "v1", Stats: r.State()}
+	saved := Saved{Since: testTime.Add(-time.Hour), Starts: 3, Version: "v1", Stats: r.State()}
+	var series stats.SeriesTotals
+	series.Add(r.Flush())
+	if n > 0 {
+		saved.Series = series.List()
+	}
+	return saved
 }
 
 func open(t *testing.T, dir string) Opened {
@@ -210,27 +216,35 @@ func TestUnusableDatabaseIsSetAside(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(*testing.T, string)
 		kind  string
+		// kept: the record before the one that is spoiled is found.
+		kept bool
 	}{
-		"zeros":          {overwrite(make([]byte, 1<<15)), "damaged"},
-		"text":           {overwrite([]byte(strings.Repeat("not a database\n", 2000))), "damaged"},
-		"one byte":       {overwrite([]byte("x")), "damaged"},
-		"one page":       {truncate(4096), "damaged"},
-		"two pages":      {truncate(8192), "damaged"},
-		"page less":      {truncate(12288), "damaged"},
-		"no schema":      {inDatabase(func(b *bolt.Bucket) error { return b.Delete([]byte(schemaKey)) }), "damaged"},
-		"schema zero":    {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(schemaKey), []byte("0")) }), "damaged"},
-		"future":         {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(schemaKey), []byte("2")) }), "newer"},
-		"no record":      {inDatabase(func(b *bolt.Bucket) error { return b.Delete([]byte(recordKey)) }), "damaged"},
-		"short record":   {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(recordKey), []byte("abc")) }), "damaged"},
-		"long schema":    {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(schemaKey), make([]byte, 4000)) }), "damaged"},
-		"long record":    {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(recordKey), make([]byte, maxRecordBytes+1)) }), "damaged"},
-		"changed record": {inDatabase(flipRecord), "damaged"},
+		"zeros":          {overwrite(make([]byte, 1<<15)), "damaged", false},
+		"text":           {overwrite([]byte(strings.Repeat("not a database\n", 2000))), "damaged", false},
+		"one byte":       {overwrite([]byte("x")), "damaged", false},
+		"one page":       {truncate(4096), "damaged", false},
+		"two pages":      {truncate(8192), "damaged", false},
+		"page less":      {truncate(12288), "damaged", false},
+		"no schema":      {inDatabase(func(b *bolt.Bucket) error { return b.Delete([]byte(schemaKey)) }), "damaged", true},
+		"schema zero":    {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(schemaKey), []byte("0")) }), "damaged", true},
+		"future":         {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(schemaKey), []byte("2")) }), "newer", false},
+		"no record":      {inDatabase(func(b *bolt.Bucket) error { return b.Delete([]byte(recordKey)) }), "damaged", true},
+		"short record":   {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(recordKey), []byte("abc")) }), "damaged", true},
+		"long schema":    {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(schemaKey), make([]byte, 4000)) }), "damaged", true},
+		"long record":    {inDatabase(func(b *bolt.Bucket) error { return b.Put([]byte(recordKey), make([]byte, maxRecordBytes+1)) }), "damaged", true},
+		"changed record": {inDatabase(flipRecord), "damaged", true},
+		"series": {inDatabase(func(b *bolt.Bucket) error {
+			s := sample(2)
+			s.Series[0].Timed = 3
+			raw, err := encode(s)
+			return errors.Join(err, b.Put([]byte(recordKey), raw))
+		}), "damaged", true},
 		"contradiction": {inDatabase(func(b *bolt.Bucket) error {
 			s := sample(2)
 			s.Stats.Finished.Timed = 1
 			raw, err := encode(s)
 			return errors.Join(err, b.Put([]byte(recordKey), raw))
-		}), "damaged"},
+		}), "damaged", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := spoiled(t, test.spoil)
@@ -243,8 +257,11 @@ func TestUnusableDatabaseIsSetAside(t *testing.T) {
 			}
 			o := open(t, dir)
 			aside := databaseName + "." + test.kind + "-20261125T010203.000000004Z"
-			if !strings.Contains(o.SetAside, aside) || !o.Saved.Since.IsZero() {
-				t.Errorf("set aside: %q, record %+v", o.SetAside, o.Saved)
+			if !strings.Contains(o.SetAside, aside) || strings.Contains(o.SetAside, "the record before it") != test.kept {
+				t.Errorf("set aside: %q", o.SetAside)
+			}
+			if kept := o.Saved.Stats.Finished.Count == 7; kept != test.kept || o.Saved.Since.IsZero() == test.kept {
+				t.Errorf("record %+v", o.Saved)
 			}
 			kept, err := os.ReadFile(filepath.Join(dir, aside))
 			if err != nil || !slices.Equal(kept, before) {
