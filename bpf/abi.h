@@ -113,7 +113,7 @@ struct probe_times {
 	__u64 until_ns;
 	__u32 major_faults;
 	__u32 minor_faults;
-	__u64 pushed_ns;   /* longest wait for a CPU behind one process, or 0 */
+	__u64 pushed_ns;   /* wait for a CPU behind one process, or 0 */
 	__u32 pushed_tgid; /* ... that process */
 	__u32 pushed_cpu;
 	__u8 pushed_comm[PROBE_COMM_LEN];

@@ -167,7 +167,11 @@ static __always_inline enum probe_part part_of(enum wait wait)
 	}
 }
 
-/* Who held the CPU until now, for whom the thread had to wait this long. */
+/*
+ * Who held the CPU until now, for whom the thread had to wait this long. Keeps
+ * the process that took more than half of all waits, if there is one (majority
+ * vote of Boyer and Moore, weighted), and what it took since it leads.
+ */
 static __always_inline void note_pusher(struct thread_time *t, struct task_struct *prev,
 					__u64 waited)
 {
@@ -175,15 +179,20 @@ static __always_inline void note_pusher(struct thread_time *t, struct task_struc
 
 	if (!prev->pid)
 		return;
-	if (t->pushed_tgid == tgid) {
-		t->pushed_ns += waited;
-		t->pushed_cpu = bpf_get_smp_processor_id();
-	} else if (waited > t->pushed_ns) {
+	if (t->pushed_tgid != tgid) {
+		if (t->pushed_lead > waited) {
+			t->pushed_lead -= waited;
+			return;
+		}
+		t->pushed_lead = waited - t->pushed_lead;
 		t->pushed_ns = waited;
 		t->pushed_tgid = tgid;
-		t->pushed_cpu = bpf_get_smp_processor_id();
 		__builtin_memcpy(t->pushed_comm, prev->comm, sizeof(t->pushed_comm));
+	} else {
+		t->pushed_lead += waited;
+		t->pushed_ns += waited;
 	}
+	t->pushed_cpu = bpf_get_smp_processor_id();
 }
 
 static __always_inline void thread_arrives(struct task_struct *task, struct task_struct *prev,

@@ -39,7 +39,8 @@ struct thread_time {
 	struct lead lead;
 	__u64 futex;       /* address of the last futex wait, or 0 */
 	__u64 futex_ns;    /* its length, if a timer ended it */
-	__u64 pushed_ns;   /* since the last read: longest wait for a CPU ... */
+	__u64 pushed_ns;   /* since the last read: wait for a CPU ... */
+	__u64 pushed_lead; /* (by how much it leads the others) */
 	__u32 pushed_tgid; /* ... behind this process */
 	__u32 pushed_cpu;
 	__u8 pushed_comm[PROBE_COMM_LEN];

@@ -100,6 +100,7 @@ static __noinline int times_begin(struct conn *c, __u64 now)
 		__builtin_memcpy(b->part, t->part, sizeof(b->part));
 		__builtin_memcpy(t->read_part, t->part, sizeof(b->part));
 		t->pushed_ns = 0;
+		t->pushed_lead = 0;
 		t->pushed_tgid = 0;
 		t->futex = 0;
 		t->lead.tid = 0;

@@ -360,6 +360,7 @@ type unitThreadTime struct {
 	Futex      uint64
 	FutexNs    uint64
 	PushedNs   uint64
+	PushedLead uint64
 	PushedTgid uint32
 	PushedCpu  uint32
 	PushedComm [16]uint8

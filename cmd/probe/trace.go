@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"probe/internal/agent"
 )
 
 func newTrace(stdout, stderr io.Writer) *cobra.Command {
@@ -28,6 +30,7 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 
 func traceFlags(c *common, f *pflag.FlagSet) {
 	c.opt.Trace = true
+	c.opt.SnapshotInterval = agent.DefaultSnapshotInterval // for the pressure in a blame
 	c.register(f, "full")
 	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")
 	f.DurationVar(&c.opt.Slow, "slow", 0, "only requests that took at least this long, each with a sentence that says why")

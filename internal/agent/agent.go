@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type Agent struct {
 	export  exporter           // nil when tracing
 	trace   *accesslog.Printer // nil when not
 	host    *hostWatch         // nil when not
+	delays  delayWatch
 
 	record    events.Record
 	decodeErr uint64 // records that did not decode
@@ -107,11 +109,11 @@ func build(o Options) (*Agent, error) {
 	a.deliver = newDelivery(&a.parts.exporter, now.Now, o.Log)
 	a.shutdownTimeout.Store(int64(o.ShutdownTimeout))
 	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
-	if a.host, err = newHostWatch(o, a.mono, a.clientErrors); err != nil {
+	if a.host, err = newHostWatch(o, a.mono, a.clientErrors, a.delays.host); err != nil {
 		return nil, err
 	}
 	if o.Trace {
-		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall})
+		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall, MemoryPressure: a.memoryPressure})
 		return a, nil
 	}
 	a.export, err = a.newExporter(o)
@@ -175,12 +177,17 @@ func (a *Agent) load() error {
 		}
 		return err
 	}
+	a.delays.kernel = a.kernel
 	close(a.attached)
 	return nil
 }
 
 func (a *Agent) announce() error {
-	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role)
+	detail, missing := a.kernel.Detail()
+	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role, "detail", string(detail))
+	if len(missing) > 0 {
+		a.log.Warn("this kernel cannot tell all of where time goes", "missing", strings.Join(missing, ", "))
+	}
 	if a.opt.ReadyFile != "" {
 		if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
 			return fmt.Errorf("write ready file: %w", err)
@@ -201,6 +208,9 @@ func (a *Agent) take(q *events.Request) {
 		q.Route = a.routes.Template(q.Target)
 	}
 	a.stats.Record(q)
+	if q.Role == events.RoleServer {
+		a.delays.served(q.PID, q.Service)
+	}
 	if a.trace != nil {
 		a.parts.enter(stageOutput) // it may write, and the reader of it be slow
 		a.trace.Print(q)
@@ -223,6 +233,9 @@ func (a *Agent) service(c *events.Conn, role events.Role, pid uint32) string {
 func (a *Agent) finish() error {
 	a.parts.enter(stageLastDrain)
 	err := a.guard(a.lastDrain)
+	if err != nil {
+		a.delays.kernel = nil // it cannot be asked any more; the interval must leave all the same
+	}
 	if a.trace != nil {
 		a.parts.enter(stageOutput)
 		err = errors.Join(err, a.guard(a.trace.Flush))
@@ -258,8 +271,7 @@ func (a *Agent) lastDelivery() error {
 		return nil
 	}
 	a.takeReplacement()
-	last := a.stats.Flush()
-	a.host.flush(last)
+	last := a.flushStats()
 	a.memory.add(last)
 	err := a.export.Export(ctx, last)
 	a.deliver.note(err)

@@ -143,7 +143,7 @@ func TestRunWithoutHost(t *testing.T) {
 	r := start(t, agent.Options{Statsd: "stdout:", Stdout: out, PIDs: []uint32{c.pid}})
 	c.request(1)
 	r.stop()
-	if !strings.Contains(out.String(), requests) || strings.Contains(out.String(), "probe.host.") {
+	if !strings.Contains(out.String(), requests) || strings.Contains(out.String(), "probe.host.cpu.") {
 		t.Errorf("the host was looked at:\n%s", out)
 	}
 }

@@ -49,8 +49,9 @@ type hostWatch struct {
 }
 
 // newHostWatch returns nil without an interval. errors are the totals of the
-// answers to outbound calls, false while they are not observed.
-func newHostWatch(o Options, now func() time.Duration, errors func() (stats.ClientErrorTotals, bool)) (*hostWatch, error) {
+// answers to outbound calls, false while they are not observed; delay is the
+// kernel side's histogram, false where that is not there.
+func newHostWatch(o Options, now func() time.Duration, errors func() (stats.ClientErrorTotals, bool), delay func() (stats.SchedDelay, bool)) (*hostWatch, error) {
 	if o.SnapshotInterval == 0 {
 		return nil, nil
 	}
@@ -59,7 +60,7 @@ func newHostWatch(o Options, now func() time.Duration, errors func() (stats.Clie
 		return nil, err
 	}
 	snapshots, err := stats.NewSnapshotter(stats.SnapshotterOptions{
-		Thresholds: o.Thresholds, Reader: reader, Interval: o.SnapshotInterval, ClientErrors: errors, Now: now,
+		Thresholds: o.Thresholds, Reader: reader, Interval: o.SnapshotInterval, ClientErrors: errors, SchedDelay: delay, Now: now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)

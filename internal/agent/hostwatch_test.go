@@ -22,7 +22,7 @@ func watch(t *testing.T, o Options) *hostWatch {
 		t.Fatal(err)
 	}
 	unknown := func() (stats.ClientErrorTotals, bool) { return stats.ClientErrorTotals{}, false }
-	h, err := newHostWatch(o, func() time.Duration { return time.Duration(c.Now()) }, unknown)
+	h, err := newHostWatch(o, func() time.Duration { return time.Duration(c.Now()) }, unknown, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -195,8 +195,7 @@ func (a *Agent) flush() error {
 	}
 	a.takeReplacement()
 	a.collect()
-	snapshot := a.stats.Flush()
-	a.host.flush(snapshot)
+	snapshot := a.flushStats()
 	a.memory.add(snapshot)
 	j := job{export: a.export, snapshot: snapshot}
 	if a.replaceExport {

@@ -45,6 +45,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	add("agent.restarts.exporter", a.parts.exporter.restarts.Load())
 	add("agent.restarts.endpoint", a.parts.endpoint.restarts.Load())
 	add("agent.restarts.state", a.parts.memory.restarts.Load())
+	add("agent.restarts.state_sync", a.parts.disk.restarts.Load())
 	if a.export != nil {
 		a.reportExport(add)
 		add("agent.intervals_lost", a.deliver.lost.Load())

@@ -15,6 +15,9 @@ import (
 func (e *Encoder) AppendHost(dst []byte, h *stats.HostInterval) []byte {
 	l := hostLines{dst: dst, parts: e.hostParts(levelHost, scopeHost, "")}
 	l.host(h)
+	l.overload(h)
+	l.parts = e.hostParts(levelHost, scopeDelay, "")
+	l.schedDelay(h.SchedDelay)
 	for i := range h.Ports {
 		q := &h.Ports[i]
 		l.parts = e.hostParts(levelService, scopeAcceptQueue, "port-"+strconv.Itoa(int(q.Port)))
@@ -27,6 +30,16 @@ func (e *Encoder) AppendHost(dst []byte, h *stats.HostInterval) []byte {
 		l.service(s)
 		l.parts = e.hostParts(levelService, scopeServicePSI, s.Name)
 		l.psi("", s.PSI)
+	}
+	return l.dst
+}
+
+// AppendDelays appends the waits for a CPU of services.
+func (e *Encoder) AppendDelays(dst []byte, delays []stats.ServiceDelay) []byte {
+	l := hostLines{dst: dst}
+	for i := range delays {
+		l.parts = e.hostParts(levelService, scopeServiceWait, delays[i].Service)
+		l.schedDelay(&delays[i].SchedDelay)
 	}
 	return l.dst
 }
@@ -60,7 +73,6 @@ func (l *hostLines) host(h *stats.HostInterval) {
 			l.gauge(nameLoad1, q.Load1)
 		}
 	}
-	l.schedDelay(h.SchedDelay)
 	if h.Listen != nil && h.Listen.Counters != nil {
 		c := h.Listen.Counters
 		l.count(nameOverflows, c.Overflows)
@@ -70,7 +82,6 @@ func (l *hostLines) host(h *stats.HostInterval) {
 	if c := h.ClientErrors; c != nil {
 		l.count(nameClientErrors, c.RateLimited+c.ServerErrors)
 	}
-	l.overload(h)
 }
 
 func (l *hostLines) schedDelay(d *stats.SchedDelay) {

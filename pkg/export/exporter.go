@@ -108,6 +108,7 @@ func (x *Exporter) encode(s *stats.Snapshot) {
 	if s.Host != nil {
 		p.Commit(e.AppendHost(p.Buffer(), s.Host))
 	}
+	p.Commit(e.AppendDelays(p.Buffer(), s.Delays))
 	for i := range s.Series {
 		p.Commit(e.AppendCounts(p.Buffer(), &s.Series[i]))
 	}

@@ -9,6 +9,8 @@ const (
 	scopeHost        = "host"
 	scopeService     = scopeHost + ".service"
 	scopeServicePSI  = scopeService + ".psi"
+	scopeDelay       = scopeHost + ".sched_delay"
+	scopeServiceWait = scopeService + ".sched_delay"
 	scopeAcceptQueue = scopeHost + ".accept_queue"
 )
 
@@ -24,11 +26,11 @@ const (
 	nameFull          = ".full"
 	nameRunQueue      = "run_queue"
 	nameLoad1         = "load1"
-	nameDelayMean     = "sched_delay.mean"
-	nameDelayP50      = "sched_delay.p50"
-	nameDelayP90      = "sched_delay.p90"
-	nameDelayP99      = "sched_delay.p99"
-	nameDelayMax      = "sched_delay.max"
+	nameDelayMean     = "mean"
+	nameDelayP50      = "p50"
+	nameDelayP90      = "p90"
+	nameDelayP99      = "p99"
+	nameDelayMax      = "max"
 	nameOverflows     = "listen_overflows"
 	nameDrops         = "listen_drops"
 	nameRequestDrops  = "listen_request_drops"
@@ -68,11 +70,11 @@ func hostMetrics() []Metric {
 	all = append(all,
 		gauge(nameRunQueue, "threads", "threads that run or wait for a CPU, mean of the samples"),
 		gauge(nameLoad1, "threads", "load average of the last minute"),
-		gauge(nameDelayMean, "ms", "mean wait of runnable threads for a CPU, highest of the samples; as are the following"),
-		gauge(nameDelayP50, "ms", "median wait for a CPU; the percentiles are not sent where the kernel tells sums only"),
-		gauge(nameDelayP90, "ms", "90th percentile of the waits for a CPU"),
-		gauge(nameDelayP99, "ms", "99th percentile of the waits for a CPU"),
-		gauge(nameDelayMax, "ms", "longest wait for a CPU"),
+		Metric{scopeDelay + "." + nameDelayMean, Gauge, "ms", "mean wait of runnable threads for a CPU, highest of the samples; as are the following"},
+		Metric{scopeDelay + "." + nameDelayP50, Gauge, "ms", "median wait for a CPU; the percentiles are not sent where the kernel tells sums only"},
+		Metric{scopeDelay + "." + nameDelayP90, Gauge, "ms", "90th percentile of the waits for a CPU"},
+		Metric{scopeDelay + "." + nameDelayP99, Gauge, "ms", "99th percentile of the waits for a CPU"},
+		Metric{scopeDelay + "." + nameDelayMax, Gauge, "ms", "longest wait for a CPU"},
 		Metric{scopeAcceptQueue + "." + nameQueueLength, Gauge, "connections", "connections not accepted yet, highest of the samples; service is port-N; of sockets that share a port the fullest"},
 		Metric{scopeAcceptQueue + "." + nameQueueLimit, Gauge, "connections", "how many connections may wait in that queue"},
 		count(nameOverflows, "connections", "connections lost because an accept queue was full; not sent while 0"),
@@ -84,6 +86,11 @@ func hostMetrics() []Metric {
 		gauge(nameOverload+"memory", "0 or 1", "whether the memory is"),
 		gauge(nameOverload+"sched_delay", "0 or 1", "whether threads wait too long for a CPU"),
 		gauge(nameOverload+"client_errors", "0 or 1", "whether too many outbound calls are answered with 429 or 5xx"),
+		Metric{scopeServiceWait + "." + nameDelayMean, Gauge, "ms", "mean wait for a CPU of the threads of the service that serve requests; as are the following"},
+		Metric{scopeServiceWait + "." + nameDelayP50, Gauge, "ms", "median of these waits"},
+		Metric{scopeServiceWait + "." + nameDelayP90, Gauge, "ms", "90th percentile"},
+		Metric{scopeServiceWait + "." + nameDelayP99, Gauge, "ms", "99th percentile"},
+		Metric{scopeServiceWait + "." + nameDelayMax, Gauge, "ms", "the longest, within 3.2 %"},
 		Metric{scopeService + "." + nameServiceCPU, Gauge, "CPUs", "CPUs that the control group of the service kept busy in the interval"},
 		Metric{scopeService + "." + nameThrottled, Gauge, "ratio", "share of the interval for which a quota took its CPUs away, summed over CPUs"},
 		Metric{scopeService + "." + nameServiceMemory, Gauge, "bytes", "memory of the service, page cache included"},

@@ -40,6 +40,7 @@ func TestTableAndEncoderAgree(t *testing.T) {
 		lines = e.AppendInFlight(lines, &stats.InFlight{Role: role})
 	}
 	lines = e.AppendHost(lines, fullHost())
+	lines = e.AppendDelays(lines, []stats.ServiceDelay{{Service: "shop", SchedDelay: stats.SchedDelay{Quantiles: true}}})
 	recorder := stats.New(stats.Options{})
 	Counters{}.Report(recorder.SetSelf)
 	for _, v := range recorder.Flush().Self {

@@ -83,56 +83,62 @@ func possibleDetail(want Detail, kernel *btf.Spec) (d Detail, programs, missing 
 // what the kernel lacks of it.
 func (l *Loader) Detail() (d Detail, missing []string) { return l.detail, l.missing }
 
-// Delays are cumulative histograms of run-queue delay: how long tasks that were
-// ready to run waited for a CPU. Buckets are those of stats.Histogram.
-type Delays struct {
-	// Host counts every switch to a task, Processes (by process id) those to
-	// threads that serve requests.
-	Host      []uint64
-	Processes map[uint32][]uint64
-}
-
-// ReadDelays reads the histograms. Processes for which alive is false are
-// forgotten in the kernel, so that their place is free for others.
-func (l *Loader) ReadDelays(alive func(pid uint32) bool) (Delays, error) {
-	d := Delays{Host: make([]uint64, bpfDelayBuckets), Processes: map[uint32][]uint64{}}
+// HostDelays returns how long tasks that were ready to run waited for a CPU:
+// the number of waits since Load in each bucket of stats.Histogram, over every
+// switch to a task of the host. nil without detail. Safe for concurrent use.
+func (l *Loader) HostDelays() ([]uint64, error) {
 	if l.detail == DetailOff {
-		return d, nil
+		return nil, nil
 	}
 	var perCPU []bpfProbeDelays
 	if err := l.objects.Maps["sched_delays"].Lookup(uint32(0), &perCPU); err != nil {
-		return d, fmt.Errorf("read run-queue delays: %w", err)
+		return nil, fmt.Errorf("read run-queue delays: %w", err)
 	}
+	sum := make([]uint64, bpfDelayBuckets)
 	for _, cpu := range perCPU {
 		for i, n := range cpu.Count {
-			d.Host[i] += uint64(n)
+			sum[i] += uint64(n)
 		}
+	}
+	return sum, nil
+}
+
+// ProcessDelays calls fn with the same of each process that serves requests, for
+// the threads of it that do. counts is valid only during the call; its 32 bits
+// may run over. The kernel has room for MaxDelayProcesses; when half of it is in
+// use, processes for which alive is false are forgotten.
+func (l *Loader) ProcessDelays(alive func(pid uint32) bool, fn func(pid uint32, counts []uint32)) error {
+	if l.detail == DetailOff {
+		return nil
 	}
 	var pid uint32
 	var one bpfProbeDelays
-	var gone []uint32
+	var all []uint32
 	tasks := l.objects.Maps["sched_tasks"]
 	each := tasks.Iterate()
 	for each.Next(&pid, &one) {
-		counts := make([]uint64, bpfDelayBuckets)
-		for i, n := range one.Count {
-			counts[i] = uint64(n)
-		}
-		d.Processes[pid] = counts
-		if !alive(pid) {
-			gone = append(gone, pid)
-		}
-	}
-	for _, pid := range gone {
-		if err := tasks.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return d, fmt.Errorf("forget process %d: %w", pid, err)
-		}
+		fn(pid, one.Count[:])
+		all = append(all, pid)
 	}
 	if err := each.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
-		return d, fmt.Errorf("read run-queue delays: %w", err)
+		return fmt.Errorf("read run-queue delays: %w", err)
 	}
-	return d, nil
+	if len(all) <= MaxDelayProcesses/2 {
+		return nil
+	}
+	for _, pid := range all {
+		if alive(pid) {
+			continue
+		}
+		if err := tasks.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("forget process %d: %w", pid, err)
+		}
+	}
+	return nil
 }
+
+// MaxDelayProcesses is PROBE_DELAY_TASKS of bpf/abi.h.
+const MaxDelayProcesses = 1024
 
 // bpfDelayBuckets is PROBE_DELAY_BUCKETS.
 const bpfDelayBuckets = len(bpfProbeDelays{}.Count)

@@ -87,6 +87,34 @@ func (h *Histogram) Record(d time.Duration) {
 	h.sum = min(h.sum+v, math.MaxInt64)
 }
 
+// AddBucket adds n durations that were counted elsewhere in buckets of the same
+// kind: index is the value itself below 16 ns, else, with e = floor(log2 v),
+// (e-3)*16 + (v >> (e-4) & 15). Each counts as the middle of its bucket, so
+// Sum, Min and Max are within 3.125 %.
+func (h *Histogram) AddBucket(index int, n uint64) {
+	block, bucket := index/subBuckets, index%subBuckets
+	if n == 0 || index < 0 || block >= maxBlocks {
+		return
+	}
+	p := h.place[block]
+	if p == 0 {
+		p = h.addBlock(block)
+	}
+	c := &h.blocks[p-1][bucket]
+	sum := uint64(*c) + n
+	*c = uint32(sum)
+	if sum>>32 > 0 {
+		h.carry(block, bucket, sum>>32)
+	}
+	v := middle(block, bucket)
+	if h.count == 0 || v < h.lowest {
+		h.lowest = v
+	}
+	h.highest = max(h.highest, v)
+	h.count += n
+	h.sum += n * v
+}
+
 func (h *Histogram) addBlock(block int) uint8 {
 	// Grow by two: appending would double, and there are thousands of these.
 	if len(h.blocks) == cap(h.blocks) {

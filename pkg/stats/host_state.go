@@ -139,6 +139,16 @@ type SchedDelay struct {
 	TotalCount uint64        `json:"-"`
 }
 
+// DelayOf makes the figures of an interval out of its histogram.
+func DelayOf(h *Histogram) SchedDelay {
+	s := h.Summary()
+	d := SchedDelay{Count: s.Count, Quantiles: true, P50: s.P50, P90: s.P90, P99: s.P99, Max: s.Max}
+	if s.Count > 0 {
+		d.Mean = s.Sum / time.Duration(s.Count)
+	}
+	return d
+}
+
 // ClientErrors are answers to outbound calls that say that the other side has
 // too much to do. They are Totals since the start, and counts of the interval.
 type ClientErrors struct {

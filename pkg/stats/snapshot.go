@@ -20,6 +20,8 @@ type Snapshot struct {
 	Series []Series
 	// InFlight is ordered by role and service.
 	InFlight []InFlight
+	// Delays are the waits for a CPU of services, ordered by name.
+	Delays []ServiceDelay
 	// Self holds every self counter, changed or not, ordered by name.
 	Self []SelfValue
 	// ActiveSeries is the number of series in memory, idle ones included.
@@ -59,6 +61,13 @@ type InFlight struct {
 	Service string
 	Role    events.Role
 	N       int
+}
+
+// ServiceDelay is how long the threads of a service that serve requests waited
+// for a CPU in the interval.
+type ServiceDelay struct {
+	Service string
+	SchedDelay
 }
 
 // SelfValue is one self counter.
