@@ -59,6 +59,15 @@ test-bpf: ## Run the tests that load BPF; a skip is a failure
 test-restart: ## Kill the agent 50 times under load and compare what it has kept
 	PROBE_REQUIRE_BPF=1 PROBE_KILL_ROUNDS=50 $(GO_TEST) $(EXEC) -run '^TestKill$$' -v ./internal/agent
 
+.PHONY: test-receivers
+test-receivers: deps ## Test the export with collectd, netdata and Telegraf as well
+	scripts/install-receivers.sh
+	$(GO_TEST) -tags receivers -run TestReal ./pkg/export
+
+.PHONY: reliability
+reliability: ## Kill receivers, cut networks, and write docs/reliability.md (ARGS=...); needs root
+	$(GO) run $(EXEC) ./scripts/reliability $(ARGS)
+
 .PHONY: deps
 deps: ## Install what building BPF and testing need (Debian, Ubuntu)
 	CLANG_VERSION=$(CLANG_VERSION) scripts/install-build-deps.sh
@@ -80,6 +89,7 @@ fmt: ## Format Go and BPF sources in place
 .PHONY: vet
 vet: ## Run go vet
 	$(GO) vet ./...
+	$(GO) vet -tags receivers ./pkg/export
 
 .PHONY: lint
 lint: vet ## Check format, licences and structure (and golangci-lint where installed)

@@ -19,6 +19,7 @@ type scriptedExporter struct {
 	script chan func() error
 	closed chan struct{}
 	sent   uint64 // lines
+	last   error
 }
 
 func newScripted(steps ...func() error) *scriptedExporter {
@@ -29,9 +30,21 @@ func newScripted(steps ...func() error) *scriptedExporter {
 	return x
 }
 
-func (x *scriptedExporter) Export(context.Context, *stats.Snapshot) error { return (<-x.script)() }
-func (x *scriptedExporter) Counters() export.Counters                     { return export.Counters{LinesSent: x.sent} }
-func (x *scriptedExporter) Close(context.Context) error                   { close(x.closed); return nil }
+func (x *scriptedExporter) Export(context.Context, *stats.Snapshot) error {
+	x.last = errors.New("panicked")
+	x.last = (<-x.script)()
+	return x.last
+}
+
+func (x *scriptedExporter) Status() export.Status {
+	if x.last != nil {
+		return export.Status{Err: x.last.Error()}
+	}
+	return export.Status{Connected: true}
+}
+
+func (x *scriptedExporter) Counters() export.Counters   { return export.Counters{LinesSent: x.sent} }
+func (x *scriptedExporter) Close(context.Context) error { close(x.closed); return nil }
 
 // supervised runs services until the test ends.
 func supervised(t *testing.T, p *parts, log *slog.Logger, d *delivery) {
@@ -54,10 +67,11 @@ func TestExporterIsRestarted(t *testing.T) {
 		func() error { return errors.New("unreachable") },
 		func() error { return nil },
 	)
+	d.use(x)
 	for i, want := range []struct {
 		connected bool
 		err       string
-	}{{false, ""}, {false, "unreachable"}, {true, ""}} {
+	}{{false, "panicked"}, {false, "unreachable"}, {true, ""}} {
 		j := job{export: x, snapshot: &stats.Snapshot{}}
 		if i == 2 {
 			j.replace = func(ctx context.Context) exporter { x.Close(ctx); return newScripted() }
