@@ -14,7 +14,7 @@ BPF_CFLAGS ?= -O2 -g -Wall -Werror -Wpadded -I/usr/include/$(shell gcc -print-mu
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 2m
-# Arguments for run, bench and conformance: make run ARGS='--port 8080'
+# Arguments for run, bench, conformance and attribution: make run ARGS='--port 8080'
 ARGS     ?=
 
 # Loading BPF needs root. Go compiles as the calling user and only what it built
@@ -106,6 +106,10 @@ bench: build ## Measure the cost of the attached probes (ARGS=...)
 .PHONY: conformance
 conformance: build ## Compare what probe sees with what servers and clients log (ARGS=...)
 	$(GO) run $(EXEC) ./scripts/conformance $(ARGS)
+
+.PHONY: attribution
+attribution: build ## Compare the split of a request's time with what servers measure (ARGS=...)
+	$(GO) run $(EXEC) ./scripts/attribution $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 2m) each

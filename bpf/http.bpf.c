@@ -133,6 +133,7 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 #include "entry_syscall.h"
 #include "sweep.h"
 #include "sched.h"
+#include "waking.h"
 #include "memory.h"
 
 /* Puts the enums into BTF, for the generated Go names. */

@@ -39,6 +39,7 @@ need puma puma
 need gunicorn gunicorn
 need node nodejs
 need npm npm
+need gcc gcc libc6-dev
 need java default-jdk-headless
 need wrk wrk
 need curl curl

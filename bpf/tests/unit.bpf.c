@@ -14,6 +14,7 @@
 #define PROBE_ENTRY_SOCKET_H
 #define PROBE_SWEEP_H
 #define PROBE_SCHED_H
+#define PROBE_WAKING_H
 #define PROBE_MEMORY_H
 #include "../http.bpf.c"
 

@@ -125,6 +125,7 @@ type unitConn struct {
 	Begin      struct {
 		_           structs.HostLayout
 		Part        [10]uint64
+		Goroutine   uint64
 		SumExec     uint64
 		ExecStart   uint64
 		RunDelay    uint64
@@ -358,7 +359,8 @@ type unitThreadTime struct {
 		Reads   uint32
 	}
 	Futex      uint64
-	FutexNs    uint64
+	Turn       uint64
+	TurnNs     uint64
 	PushedNs   uint64
 	PushedLead uint64
 	PushedTgid uint32
@@ -370,7 +372,10 @@ type unitThreadTime struct {
 	Wait       uint8
 	Running    uint8
 	Reclaim    uint8
-	Pad        uint8
+	Go         uint8
+	Idle       uint8
+	Woken      uint8
+	Pad        [6]uint8
 }
 
 type unitUnitBytes struct {

@@ -45,11 +45,11 @@ func ParseDialect(name string) (Dialect, error) {
 			return d, nil
 		}
 	}
-	return "", fmt.Errorf("statsd dialect %q is unknown; use one of: %s", name, DialectList())
+	return "", fmt.Errorf("statsd dialect %q is unknown; use one of: %s", name, dialectList())
 }
 
-// DialectList names all dialects, separated by ", ".
-func DialectList() string {
+// dialectList names all dialects, separated by ", ".
+func dialectList() string {
 	var names []string
 	for _, d := range dialects() {
 		names = append(names, string(d))

@@ -295,8 +295,20 @@ func (q *queue) release(e *entry) {
 		q.spool.release(e.ref)
 		e.ref = spoolRef{}
 	}
+	q.signal()
+}
+
+// signal wakes those who wait for room.
+func (q *queue) signal() {
 	close(q.room)
 	q.room = make(chan struct{})
+}
+
+// wakeUp lets those who wait for room think again.
+func (q *queue) wakeUp() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.signal()
 }
 
 // lineStart returns the start of the line that holds the byte at offset.

@@ -119,8 +119,7 @@ func (q *queue) retain(e *entry) {
 		size -= q.replay[0].size
 		q.forget()
 	}
-	close(q.room)
-	q.room = make(chan struct{})
+	q.signal()
 }
 
 func (q *queue) replaySize() (size int) {

@@ -171,7 +171,7 @@ func checkReal(t *testing.T, r realReceiver, prefix string, run realRun) {
 	}
 	closeNow(t, x)
 	var diff string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		diff = cmp.Diff(want, r.read(t, prefix), cmpopts.EquateApprox(r.precision()))
 		if diff == "" {
 			return

@@ -57,7 +57,9 @@ type stream struct {
 	done     chan struct{}
 	start    sync.Once
 
-	connected   atomic.Bool
+	connected atomic.Bool
+	// away: the last attempt to connect failed, or the connection was lost.
+	away        atomic.Bool
 	lastSuccess atomic.Int64 // time.Duration
 	dropped     int          // in this Export
 	trouble     error        // in this Export, about the spool
@@ -95,10 +97,10 @@ func (s *stream) begin(context.Context) error {
 	return nil
 }
 
-// send puts a payload into the queue. While the peer takes lines it waits for
-// room rather than drop some.
+// send puts a payload into the queue. It waits for room rather than drop lines,
+// unless the peer is known to be away.
 func (s *stream) send(ctx context.Context, payload []byte, lines int) error {
-	for s.queue.full(len(payload)) && s.connected.Load() && ctx.Err() == nil {
+	for s.queue.full(len(payload)) && !s.away.Load() && ctx.Err() == nil {
 		room := s.queue.roomMade()
 		if !s.queue.full(len(payload)) {
 			break
@@ -157,6 +159,8 @@ func (s *stream) run(ctx context.Context) {
 			}
 		}
 		s.setErr(err)
+		s.away.Store(true)
+		s.queue.wakeUp()
 		select {
 		case <-ctx.Done():
 		case <-flushing:
@@ -212,6 +216,7 @@ func (s *stream) resolve(ctx context.Context) ([]netip.AddrPort, error) {
 // why the connection did.
 func (s *stream) serve(ctx context.Context, l *link) error {
 	s.connected.Store(true)
+	s.away.Store(false)
 	defer s.connected.Store(false)
 	release := context.AfterFunc(ctx, l.interrupt)
 	defer release()

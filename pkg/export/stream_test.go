@@ -58,7 +58,7 @@ func streamOptions(target Target) Options {
 
 func closeNow(t *testing.T, x *Exporter) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := x.Close(ctx); err != nil {
 		t.Error(err)
@@ -326,5 +326,43 @@ func TestStreamNoticesTheEndAtOnce(t *testing.T) {
 			p.start()
 			waitFor(t, "a new connection", func() bool { return x.Status().Connected })
 		})
+	}
+}
+
+// An Export that waits for room goes on when the receiver goes away.
+func TestStreamWaitEndsWithTheConnection(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var conns []net.Conn
+	target, l := badListener(t, "unix", func(c net.Conn) { // reads nothing
+		mu.Lock()
+		defer mu.Unlock()
+		conns = append(conns, c)
+	})
+	opt := streamOptions(target)
+	opt.QueueBytes, opt.Timeout = MinQueueBytes, time.Minute
+	x, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- x.export(numbered(1, 30_000)) }()
+	waitFor(t, "full queue", func() bool { return x.Status().QueueBytes > MinQueueBytes-entryBytes })
+	_ = l.Close()
+	mu.Lock()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	mu.Unlock()
+	select {
+	case err := <-done:
+		if !errors.Is(err, errFull) {
+			t.Errorf("error = %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("Export still waits")
+	}
+	if err := closeSoon(x); err == nil {
+		t.Error("Close said nothing about the lines it dropped")
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,8 +34,8 @@ func TestSmall(t *testing.T) {
 				t.Error(err)
 			}
 			for _, one := range r.rows {
-				if one.kills > 0 && one.kills < 2 {
-					t.Errorf("%s: only %d kills", one.name, one.kills)
+				if strings.Contains(one.name, "killed") && one.kills == 0 {
+					t.Errorf("%s: nothing was killed", one.name)
 				}
 			}
 		})
