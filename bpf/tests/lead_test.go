@@ -104,8 +104,6 @@ func TestBookHelper(t *testing.T) {
 // Whoever wakes passes on the account it works on: its own request, or that of
 // the thread which woke it, with all that was spent on it so far.
 func TestLeadFrom(t *testing.T) {
-	runtime.LockOSThread() // the program takes the thread that runs it for the waker
-	defer runtime.UnlockOSThread()
 	u := newUnit(t, unitProgUnitLead, 512)
 	reader := unitThreadTime{InHand: 1, Reads: 5, Part: parts{cpu: 130, disk: 40}, ReadPart: parts{cpu: 100, disk: 40}}
 	reader.Lead.Tid, reader.Lead.Reads = 77, 8 // of an older request
@@ -118,12 +116,17 @@ func TestLeadFrom(t *testing.T) {
 		tid, reads uint32
 		spent      parts
 	}{
-		"a reader":                  {reader, 1, uint32(unix.Gettid()), 5, parts{cpu: 30}},
+		"a reader":                  {reader, 1, 0, 5, parts{cpu: 30}},
 		"a worker":                  {worker, 1, 77, 8, parts{cpu: 30, runq: 3, net: 60}},
 		"a thread without requests": {unitThreadTime{Part: parts{cpu: 9}}, 0, 0, 0, parts{}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			runtime.LockOSThread() // the program takes the thread that runs it for the waker
+			defer runtime.UnlockOSThread()
+			if tt.waker.InHand > 0 {
+				tt.tid = uint32(unix.Gettid())
+			}
 			ctx, woken := unitLeadCtx{}, unitThreadTime{}
 			u.lead(t, &ctx, &woken, &tt.waker)
 			if ctx.Leads != tt.leads || woken.Lead.Tid != tt.tid || woken.Lead.Reads != tt.reads {
