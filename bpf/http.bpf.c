@@ -29,6 +29,8 @@
 #include "maps.h"
 #include "threads.h"
 #include "times.h"
+#include "delays.h"
+#include "lead.h"
 #include "user_buf.h"
 #include "classify.h"
 #include "emit.h"

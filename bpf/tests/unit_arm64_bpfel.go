@@ -169,6 +169,12 @@ const (
 	unitConnPhasePHASE_OVER     unitConnPhase = 3
 )
 
+type unitDelayCtx struct {
+	_      structs.HostLayout
+	Ns     uint64
+	Bucket uint64
+}
+
 type unitDirection uint32
 
 const (
@@ -192,6 +198,14 @@ type unitGatherCtx struct {
 	From   uint64
 	Want   uint64
 	Got    uint64
+}
+
+type unitLeadCtx struct {
+	_     structs.HostLayout
+	NowNs uint64
+	Book  uint8
+	Leads uint8
+	Pad   [6]uint8
 }
 
 type unitNumberCtx struct {
@@ -278,6 +292,22 @@ const (
 	unitProbeHasPROBE_HAS_TIMES    unitProbeHas = 1024
 	unitProbeHasPROBE_HAS_ONCPU    unitProbeHas = 2048
 	unitProbeHasPROBE_HAS_LOOP     unitProbeHas = 4096
+)
+
+type unitProbePart uint32
+
+const (
+	unitProbePartPROBE_PART_CPU       unitProbePart = 0
+	unitProbePartPROBE_PART_RUNQ      unitProbePart = 1
+	unitProbePartPROBE_PART_THROTTLED unitProbePart = 2
+	unitProbePartPROBE_PART_MEMORY    unitProbePart = 3
+	unitProbePartPROBE_PART_LOCK      unitProbePart = 4
+	unitProbePartPROBE_PART_DISK      unitProbePart = 5
+	unitProbePartPROBE_PART_NET       unitProbePart = 6
+	unitProbePartPROBE_PART_SLEEP     unitProbePart = 7
+	unitProbePartPROBE_PART_OTHER     unitProbePart = 8
+	unitProbePartPROBE_PART_UNKNOWN   unitProbePart = 9
+	unitProbePartPROBE_PARTS          unitProbePart = 10
 )
 
 type unitProbeProcess struct {
@@ -433,14 +463,17 @@ const (
 	unitMapUnitBytes         = "unit_bytes"
 	unitMapUnitConns         = "unit_conns"
 	unitMapUnitTcps          = "unit_tcps"
+	unitMapUnitThreads       = "unit_threads"
 	unitProgHttpSysExit      = "http_sys_exit"
 	unitProgJudgeExec        = "judge_exec"
 	unitProgJudgeFork        = "judge_fork"
 	unitProgJudgeTasks       = "judge_tasks"
 	unitProgUnitAdvance      = "unit_advance"
 	unitProgUnitClassify     = "unit_classify"
+	unitProgUnitDelay        = "unit_delay"
 	unitProgUnitEndsHead     = "unit_ends_head"
 	unitProgUnitGather       = "unit_gather"
+	unitProgUnitLead         = "unit_lead"
 	unitProgUnitNumber       = "unit_number"
 	unitProgUnitOnPiece      = "unit_on_piece"
 	unitProgUnitPieceRead    = "unit_piece_read"
@@ -511,8 +544,10 @@ type unitProgramSpecs struct {
 	JudgeTasks    *ebpf.ProgramSpec `ebpf:"judge_tasks"`
 	UnitAdvance   *ebpf.ProgramSpec `ebpf:"unit_advance"`
 	UnitClassify  *ebpf.ProgramSpec `ebpf:"unit_classify"`
+	UnitDelay     *ebpf.ProgramSpec `ebpf:"unit_delay"`
 	UnitEndsHead  *ebpf.ProgramSpec `ebpf:"unit_ends_head"`
 	UnitGather    *ebpf.ProgramSpec `ebpf:"unit_gather"`
+	UnitLead      *ebpf.ProgramSpec `ebpf:"unit_lead"`
 	UnitNumber    *ebpf.ProgramSpec `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.ProgramSpec `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.ProgramSpec `ebpf:"unit_piece_read"`
@@ -540,6 +575,7 @@ type unitMapSpecs struct {
 	UnitBytes     *ebpf.MapSpec `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.MapSpec `ebpf:"unit_conns"`
 	UnitTcps      *ebpf.MapSpec `ebpf:"unit_tcps"`
+	UnitThreads   *ebpf.MapSpec `ebpf:"unit_threads"`
 }
 
 // unitVariableSpecs contains global variables before they are loaded into the kernel.
@@ -601,6 +637,7 @@ type unitMaps struct {
 	UnitBytes     *ebpf.Map `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.Map `ebpf:"unit_conns"`
 	UnitTcps      *ebpf.Map `ebpf:"unit_tcps"`
+	UnitThreads   *ebpf.Map `ebpf:"unit_threads"`
 }
 
 func (m *unitMaps) Close() error {
@@ -622,6 +659,7 @@ func (m *unitMaps) Close() error {
 		m.UnitBytes,
 		m.UnitConns,
 		m.UnitTcps,
+		m.UnitThreads,
 	)
 }
 
@@ -657,8 +695,10 @@ type unitPrograms struct {
 	JudgeTasks    *ebpf.Program `ebpf:"judge_tasks"`
 	UnitAdvance   *ebpf.Program `ebpf:"unit_advance"`
 	UnitClassify  *ebpf.Program `ebpf:"unit_classify"`
+	UnitDelay     *ebpf.Program `ebpf:"unit_delay"`
 	UnitEndsHead  *ebpf.Program `ebpf:"unit_ends_head"`
 	UnitGather    *ebpf.Program `ebpf:"unit_gather"`
+	UnitLead      *ebpf.Program `ebpf:"unit_lead"`
 	UnitNumber    *ebpf.Program `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.Program `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.Program `ebpf:"unit_piece_read"`
@@ -673,8 +713,10 @@ func (p *unitPrograms) Close() error {
 		p.JudgeTasks,
 		p.UnitAdvance,
 		p.UnitClassify,
+		p.UnitDelay,
 		p.UnitEndsHead,
 		p.UnitGather,
+		p.UnitLead,
 		p.UnitNumber,
 		p.UnitOnPiece,
 		p.UnitPieceRead,

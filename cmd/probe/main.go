@@ -68,7 +68,9 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 
   probe trace    one line per request, live
   probe run      statsd lines, to stdout or to --statsd udp://HOST:PORT
-  probe snapshot the host now, and what is under pressure; needs no root`,
+  probe snapshot the host now, and what is under pressure; needs no root
+  probe status   totals that were kept, and whether an agent runs
+  probe reset    forget them`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -84,7 +86,7 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 		return fmt.Errorf("%w: %w (see probe --help)", agent.ErrUsage, err)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr), newSnapshot(stdout))
+	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr), newSnapshot(stdout), newStatus(stdout), newReset())
 	return root
 }
 

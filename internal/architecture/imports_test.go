@@ -35,6 +35,8 @@ var mayImport = map[string][]string{
 	"internal/host":      {"pkg/stats"},
 	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
 	"internal/accesslog": {"pkg/events"},
+	"internal/state":     {"pkg/stats"},
+	"internal/endpoint":  {"pkg/events", "pkg/stats"},
 	"internal/agent":     {"pkg/...", "internal/..."},
 	"cmd/...":            {"internal/agent"},
 

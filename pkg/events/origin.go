@@ -4,6 +4,7 @@ package events
 
 import (
 	"cmp"
+	"encoding/json"
 	"unique"
 )
 
@@ -11,13 +12,15 @@ import (
 // known, or there is no such thing.
 type Origin struct {
 	// Container is the container's name, ContainerID the id its runtime gave it.
-	Container, ContainerID string
+	Container   string `json:"container,omitempty"`
+	ContainerID string `json:"container_id,omitempty"`
 	// Pod and Namespace are those of Kubernetes; of Docker Compose and Swarm the
 	// namespace is the project or stack.
-	Pod, Namespace string
+	Pod       string `json:"pod,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
 	// Workload is the Deployment, StatefulSet, DaemonSet, Job or CronJob behind
 	// the pod, or the service of Compose or Swarm.
-	Workload string
+	Workload string `json:"workload,omitempty"`
 }
 
 // OriginKey is an Origin in the size of a pointer: equal Origins have equal keys.
@@ -52,3 +55,16 @@ func (k OriginKey) Compare(other OriginKey) int {
 
 // Equal is ==.
 func (k OriginKey) Equal(other OriginKey) bool { return k == other }
+
+// MarshalJSON writes the Origin.
+func (k OriginKey) MarshalJSON() ([]byte, error) { return json.Marshal(k.Origin()) }
+
+// UnmarshalJSON reads an Origin.
+func (k *OriginKey) UnmarshalJSON(data []byte) error {
+	var o Origin
+	if err := json.Unmarshal(data, &o); err != nil {
+		return err
+	}
+	*k = o.Key()
+	return nil
+}
