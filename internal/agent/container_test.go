@@ -95,21 +95,32 @@ func command(t *testing.T, path string, args ...string) {
 	}
 }
 
-// requestFrom asks a server n times on one connection, as soon as it listens.
+// judged is how long after its start a container is given to be judged; a
+// second is promised.
+const judged = 500 * time.Millisecond
+
+// requestFrom asks a server n times on one connection, soon after it listens.
 func requestFrom(t *testing.T, address string, n int) {
 	t.Helper()
-	for i, tries := 0, 0; i < n; tries++ {
+	for tries := 0; ; tries++ {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+			break
+		}
+		if tries > 500 {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(judged)
+	for range n {
 		response, err := http.Get("http://" + address + "/from/container")
 		if err != nil {
-			if tries > 500 {
-				t.Fatal(err)
-			}
-			time.Sleep(10 * time.Millisecond)
-			continue
+			t.Fatal(err)
 		}
 		io.Copy(io.Discard, response.Body)
 		response.Body.Close()
-		i++
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
@@ -132,32 +143,36 @@ const ociConfig = `{"ociVersion":"1.0.2","process":{"user":{"uid":0,"gid":0},"ar
 "annotations":{"io.kubernetes.cri.container-type":"container","io.kubernetes.cri.container-name":"api",
 "io.kubernetes.cri.sandbox-name":"shop-6d4cf56db6-x2l8q","io.kubernetes.cri.sandbox-namespace":%q}}`
 
+// pod is a container as containerd would make it.
+type pod struct{ host, state, root, id, address, namespace string }
+
+func runPod(t *testing.T, runc string, p pod) {
+	t.Helper()
+	bundle := filepath.Join(p.host, "run/containerd/io.containerd.runtime.v2.task/k8s.io", p.id)
+	if err := os.MkdirAll(bundle, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	group := fmt.Sprintf("/kubepods/burstable/pod%s-0000-4000-8000-%012d/%s", p.id[:8], os.Getpid(), p.id)
+	config := fmt.Sprintf(ociConfig, p.address, p.root, group, p.namespace)
+	if err := os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { exec.Command(runc, "--root", p.state, "delete", "--force", p.id).Run() })
+	command(t, runc, "--root", p.state, "run", "--detach", "--bundle", bundle, p.id)
+}
+
 // Two real containers of runc, in bundles and cgroups laid out as containerd
 // does, started after the agent: only that of the namespace is seen, under its
-// names, from its first request on.
+// names, and each of its requests.
 func TestRealPods(t *testing.T) {
 	runc := engine(t, "runc")
 	root, host, state := containerRoot(t), t.TempDir(), t.TempDir()
 	t.Setenv("HOST_ROOT", host)
-	start1 := func(namespace string, digit string) (id, address string) {
-		id, address = strings.Repeat(digit, 64), freeAddress(t)
-		bundle := filepath.Join(host, "run/containerd/io.containerd.runtime.v2.task/k8s.io", id)
-		if err := os.MkdirAll(bundle, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		group := fmt.Sprintf("/kubepods/burstable/pod%s-0000-4000-8000-%012d/%s", strings.Repeat(digit, 8), os.Getpid(), id)
-		config := fmt.Sprintf(ociConfig, address, root, group, namespace)
-		if err := os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { exec.Command(runc, "--root", state, "delete", "--force", id).Run() })
-		command(t, runc, "--root", state, "run", "--detach", "--bundle", bundle, id)
-		return id, address
-	}
 	var out lockedBuffer
 	r := start(t, agent.Options{Trace: true, JSON: true, Stdout: &out, Names: agent.NameOptions{Namespaces: []string{"prod"}}})
-	id, wanted := start1("prod", "a")
-	_, other := start1("test", "b")
+	id, wanted, other := strings.Repeat("a", 64), freeAddress(t), freeAddress(t)
+	runPod(t, runc, pod{host: host, state: state, root: root, id: id, address: wanted, namespace: "prod"})
+	runPod(t, runc, pod{host: host, state: state, root: root, id: strings.Repeat("b", 64), address: other, namespace: "test"})
 	const n = 20
 	requestFrom(t, other, n)
 	requestFrom(t, wanted, n)
@@ -224,6 +239,7 @@ func TestFilterByExecutable(t *testing.T) {
 	r := start(t, agent.Options{Trace: true, JSON: true, Stdout: &out,
 		Names: agent.NameOptions{Exes: []string{self}, Services: []string{"exe:agent.test=ours", "comm:*=others"}}})
 	c := startChild(t)
+	time.Sleep(judged)
 	const n = 30
 	c.request(n)
 	awaitLines(t, &out, n)
@@ -236,5 +252,29 @@ func TestFilterByExecutable(t *testing.T) {
 	}
 	if len(lines) != n {
 		t.Errorf("%d lines, want %d", len(lines), n)
+	}
+}
+
+// The chosen names are tags of a real container's lines; replicas of a workload
+// are told apart only where a chosen tag does so.
+func TestContainerTags(t *testing.T) {
+	runc := engine(t, "runc")
+	root, host, state := containerRoot(t), t.TempDir(), t.TempDir()
+	t.Setenv("HOST_ROOT", host)
+	s := newSink(t)
+	const n = 10
+	r := start(t, agent.Options{Statsd: s.target(), Export: agent.ExportOptions{Fields: "service,namespace,workload,container"},
+		Names: agent.NameOptions{Namespaces: []string{"tagged"}}})
+	for _, digit := range []string{"c", "d"} {
+		id, address := strings.Repeat(digit, 64), freeAddress(t)
+		runPod(t, runc, pod{host: host, state: state, root: root, id: id, address: address, namespace: "tagged"})
+		requestFrom(t, address, n)
+	}
+	r.stop()
+	for name, want := range map[string]int{requests: 2 * n, requests + " namespace:tagged": 2 * n, requests + " workload:shop": 2 * n,
+		requests + " container:api": 2 * n, requests + " service:shop/api": 2 * n, self + "kernel.requests_seen": 2 * n} {
+		if got := s.await(name, want); got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 const (
 	// judgeInterval is between two looks at what the kernel asks: a process that
 	// starts is judged before it serves, in general.
-	judgeInterval = 5 * time.Millisecond
+	judgeInterval = time.Millisecond
 	// maxUndecided bounds the processes whose container is being looked up.
 	maxUndecided = 4096
 )

@@ -59,13 +59,6 @@ func newNaming(o Options) (*naming, error) {
 	}
 	wo := workload.OptionsFromEnv(os.Getenv)
 	wo.Rules, wo.Log = rules, o.Log
-	if !o.Trace {
-		eo, err := o.exportOptions(nil) // only the finished exporter reads the clock
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
-		}
-		wo.Tags = eo.OriginTags()
-	}
 	wo.Renamed = func(provisional, name string) {
 		o.Log.Warn("a service had a provisional name, its files were slow", "provisional", provisional, "name", name)
 	}
@@ -78,10 +71,20 @@ func newNaming(o Options) (*naming, error) {
 		wo.Kubelet = n.kubelet
 	}
 	n.Resolver = workload.New(wo)
+	if !o.Trace {
+		n.chooseTags(o)
+	}
 	if f := o.Names.filter(); !f.Empty() {
 		n.judging = newJudging(n.Judge(f), o.Log)
 	}
 	return n, nil
+}
+
+// chooseTags tells series apart by what the lines of these settings tell.
+func (n *naming) chooseTags(o Options) {
+	if eo, err := o.exportOptions(nil); err == nil { // else there is no exporter for it
+		n.SetTags(eo.OriginTags())
+	}
 }
 
 // start runs what stands beside the pipeline, until close.

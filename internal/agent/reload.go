@@ -76,6 +76,7 @@ func (a *Agent) adopt(next Options) error {
 			a.exportBefore, a.replaceExport = o, true
 		}
 		o.takeExport(next)
+		a.names.chooseTags(o)
 	}
 	if !slices.Equal(o.Routes, next.Routes) {
 		a.routes, o.Routes = routes, next.Routes

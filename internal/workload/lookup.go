@@ -172,6 +172,18 @@ func (r *Resolver) nameOf(n *Names, port uint16) *Name {
 	return name
 }
 
+// SetTags replaces Options.Tags, also for the names there are.
+func (r *Resolver) SetTags(tags func(events.Origin) events.Origin) {
+	r.opt.Tags = tags
+	for i := range r.entries {
+		if name := r.entries[i].name; name != nil && name.Origin != nil {
+			again := *name
+			again.Tags = tags(*name.Origin).Key()
+			r.entries[i].name = &again
+		}
+	}
+}
+
 // lookups are the workers.
 type lookups struct {
 	opt        Options

@@ -157,4 +157,12 @@ func TestTags(t *testing.T) {
 	if got := resolve(t, r, 7, 80, "", at(0)).Tags.Origin(); got != (events.Origin{Namespace: "prod"}) {
 		t.Errorf("tags %+v", got)
 	}
+	before := resolve(t, r, 7, 80, "", at(0))
+	r.SetTags(func(o events.Origin) events.Origin { return events.Origin{Pod: o.Pod} })
+	if got := resolve(t, r, 7, 80, "", at(0)).Tags.Origin(); got != (events.Origin{Pod: l.want.Pod}) {
+		t.Errorf("tags %+v after others were chosen", got)
+	}
+	if before.Tags.Origin().Namespace != "prod" {
+		t.Error("a name that was given out has changed")
+	}
 }

@@ -3,6 +3,8 @@
 package events_test
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -21,6 +23,14 @@ func TestOriginKey(t *testing.T) {
 	}
 	if got := o.Key().Origin(); got != o {
 		t.Errorf("Origin() = %+v, want %+v", got, o)
+	}
+	text, err := json.Marshal(o.Key())
+	var read events.OriginKey
+	if err = errors.Join(err, json.Unmarshal(text, &read)); err != nil || read != o.Key() {
+		t.Errorf("%s is read as %+v, %v", text, read.Origin(), err)
+	}
+	if read.UnmarshalJSON([]byte("7")) == nil {
+		t.Error("a number is taken for an origin")
 	}
 	// In this order, each field decides over all behind it.
 	ordered := []events.Origin{{}, {ContainerID: "a"}, {ContainerID: "b"}, {Pod: "a", ContainerID: "a"}, {Container: "a"},
