@@ -43,19 +43,24 @@ func switchLoad(length time.Duration) (sample, error) {
 	return sample{perSecond: float64(rounds) / took.Seconds(), p50: each, p99: each}, nil
 }
 
-// onFirstCPU runs f in a thread of its own on the first CPU that it may use;
-// the thread ends with it.
+// onFirstCPU runs f on the first CPU that this program may use. The thread gets
+// its CPUs back afterwards: it must live on, the kernel ends the children that a
+// thread has started with it.
 func onFirstCPU(f func()) {
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var allowed, one unix.CPUSet
-	if unix.SchedGetaffinity(0, &allowed) == nil {
-		for cpu := 0; one.Count() == 0 && cpu < len(allowed)*64; cpu++ {
-			if allowed.IsSet(cpu) {
-				one.Set(cpu)
-			}
-		}
-		_ = unix.SchedSetaffinity(0, &one) // elsewhere the load is only a lighter one
+	if unix.SchedGetaffinity(0, &allowed) != nil {
+		f() // the load is only a lighter one
+		return
 	}
+	for cpu := 0; one.Count() == 0 && cpu < len(allowed)*64; cpu++ {
+		if allowed.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	_ = unix.SchedSetaffinity(0, &one)
+	defer func() { _ = unix.SchedSetaffinity(0, &allowed) }()
 	f()
 }
 
