@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 	"unsafe"
@@ -22,8 +23,11 @@ func switchLoad(length time.Duration) (sample, error) {
 	if err := errors.Join(unix.Pipe2(there[:], unix.O_CLOEXEC), unix.Pipe2(back[:], unix.O_CLOEXEC)); err != nil {
 		return sample{}, fmt.Errorf("make pipes: %w", err)
 	}
-	// Two threads sleep in system calls that the Go scheduler does not notice.
+	// Two threads sleep in system calls that the Go scheduler does not notice: it
+	// would wait for both to stop for a collection, and they for each other.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var echo sync.WaitGroup
 	var rounds uint64
 	var took time.Duration
