@@ -22,6 +22,8 @@ type common struct {
 	pids      []uint
 	logLevel  string
 	logFormat string
+
+	keepPrivileges, allowSecond bool
 }
 
 func (c *common) register(f *pflag.FlagSet, detail string) {
@@ -36,6 +38,7 @@ func (c *common) register(f *pflag.FlagSet, detail string) {
 	f.StringVar(&c.opt.ReadyFile, "ready-file", "", "create this file once everything is attached")
 	f.IntVar(&c.opt.CaptureBytes, "capture-bytes", 512, "bytes kept of each message head, 64 to 512")
 	f.IntVar(&c.opt.RingBytes, "ring-bytes", 8<<20, "size of the ring buffer between kernel and probe, a power of two")
+	f.BoolVar(&c.keepPrivileges, "keep-privileges", false, "keep capabilities that are needed only to load and attach")
 	f.DurationVar(&c.opt.LogInterval, "log-interval", agent.DefaultLogInterval, "time between two log lines with totals and losses; 0: none")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
@@ -100,6 +103,10 @@ func (c *common) options(cmd *cobra.Command, stdout, stderr io.Writer) (agent.Op
 		return c.opt, err
 	}
 	c.opt.Stdout, c.opt.Log = stdout, log
+	c.opt.DropPrivileges = !c.keepPrivileges
+	if !c.allowSecond {
+		c.opt.LockDir = agent.LockDir
+	}
 	return c.opt, c.opt.Validate()
 }
 

@@ -29,6 +29,7 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 	f.StringVar(&c.opt.Prefix, "prefix", "", "first part of every metric name (default: STATSD_PREFIX, else probe)")
 	f.DurationVar(&c.opt.Interval, "interval", agent.DefaultInterval, "time between two flushes, at least 100ms")
 	f.DurationVar(&c.opt.SnapshotInterval, "snapshot-interval", agent.DefaultSnapshotInterval, "time between two looks at the host, at least 100ms; 0: none")
+	f.BoolVar(&c.allowSecond, "allow-second", false, "send even if another probe of this host sends to the same receiver (counts are doubled there)")
 	registerThresholds(f, &c.opt.Thresholds)
 	return cmd
 }

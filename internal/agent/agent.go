@@ -105,6 +105,17 @@ func summaryRole(role string) events.Role {
 }
 
 func (a *Agent) run(ctx context.Context) (err error) {
+	if err := loader.CheckPrivileges(); err != nil {
+		return err
+	}
+	release, err := a.takeTurn(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end while it waited
+		}
+		return err
+	}
+	defer release()
 	lo, err := a.opt.loaderOptions()
 	if err != nil {
 		return err
@@ -118,6 +129,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.kernel.Close()) }()
 	a.delays.kernel = a.kernel
+	a.dropPrivileges()
 	if err := a.announce(); err != nil {
 		return err
 	}

@@ -55,6 +55,15 @@ type Options struct {
 	// Slow prints only requests that took at least this long, with the reason.
 	Slow time.Duration
 
+	// DropPrivileges gives up, once everything is attached, the capabilities
+	// that are no longer needed.
+	DropPrivileges bool
+	// LockDir is where agents of this host agree on who sends to a receiver
+	// (usually LockDir); "": not at all. LockWait is how long to wait for
+	// another one to end; 0 means DefaultLockWait.
+	LockDir  string
+	LockWait time.Duration
+
 	// Stdout gets lines of output; Log gets everything else.
 	Stdout io.Writer
 	Log    *slog.Logger
