@@ -55,6 +55,10 @@ test: deps ## Run all tests, pure packages also with the race detector; needs ro
 test-bpf: ## Run the tests that load BPF; a skip is a failure
 	PROBE_REQUIRE_BPF=1 $(GO_TEST) $(EXEC) $(BPF_PACKAGES)
 
+.PHONY: test-restart
+test-restart: ## Kill the agent 50 times under load and compare what it has kept
+	PROBE_REQUIRE_BPF=1 PROBE_KILL_ROUNDS=50 $(GO_TEST) $(EXEC) -run '^TestKill$$' -v ./internal/agent
+
 .PHONY: deps
 deps: ## Install what building BPF and testing need (Debian, Ubuntu)
 	CLANG_VERSION=$(CLANG_VERSION) scripts/install-build-deps.sh

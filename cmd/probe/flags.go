@@ -3,11 +3,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,6 +25,12 @@ type common struct {
 	pids      []uint
 	logLevel  string
 	logFormat string
+	config    string
+
+	// flags registers all flags of the command.
+	flags func(*common, *pflag.FlagSet)
+	// level can be changed while the agent runs.
+	level *slog.LevelVar
 
 	keepPrivileges, allowSecond bool
 }
@@ -40,6 +49,8 @@ func (c *common) register(f *pflag.FlagSet, detail string) {
 	f.IntVar(&c.opt.RingBytes, "ring-bytes", 8<<20, "size of the ring buffer between kernel and probe, a power of two")
 	f.BoolVar(&c.keepPrivileges, "keep-privileges", false, "keep capabilities that are needed only to load and attach")
 	f.DurationVar(&c.opt.LogInterval, "log-interval", agent.DefaultLogInterval, "time between two log lines with totals and losses; 0: none")
+	f.DurationVar(&c.opt.ShutdownTimeout, "shutdown-timeout", agent.DefaultShutdownTimeout, "longest time between a signal to stop and the end")
+	f.StringVar(&c.config, "config", "", "YAML or JSON file whose keys are the names of flags; SIGHUP reads it again")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 }
@@ -70,16 +81,31 @@ func fromEnvironment(f *pflag.FlagSet) error {
 
 // observe runs the agent with these flags until it ends.
 func (c *common) observe(cmd *cobra.Command, stdout, stderr io.Writer) error {
-	o, err := c.options(cmd, stdout, stderr)
+	c.level = new(slog.LevelVar)
+	fromCommandLine, valid := typedFlags(cmd.Flags()), validKeys(cmd.Root())
+	o, err := c.options(cmd.Flags(), valid)
 	if err != nil {
 		return err
 	}
-	return agent.Run(cmd.Context(), o)
+	o.Stdout, o.Log = stdout, newLogger(stderr, c.level, c.logFormat)
+	ctx := cmd.Context()
+	if c.config != "" {
+		o.Reload = c.reloader(cmd.Flags(), fromCommandLine, valid, stdout)
+	} else if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+	}
+	return agent.Run(ctx, o)
 }
 
-// options checks and converts what pflag cannot.
-func (c *common) options(cmd *cobra.Command, stdout, stderr io.Writer) (agent.Options, error) {
-	if err := fromEnvironment(cmd.Flags()); err != nil {
+// options checks and converts what pflag cannot, in the order of precedence:
+// the command line, the environment, the config file.
+func (c *common) options(f *pflag.FlagSet, valid []string) (agent.Options, error) {
+	if err := fromEnvironment(f); err != nil {
+		return c.opt, err
+	}
+	if err := fromFile(f, c.config, valid); err != nil {
 		return c.opt, err
 	}
 	for _, p := range c.ports {
@@ -95,32 +121,37 @@ func (c *common) options(cmd *cobra.Command, stdout, stderr io.Writer) (agent.Op
 		c.opt.PIDs = append(c.opt.PIDs, uint32(p))
 	}
 	// An empty list, say from an unset variable, must not become no filter.
-	if cmd.Flags().Changed("comm") && len(c.opt.Comms) == 0 {
+	if f.Changed("comm") && len(c.opt.Comms) == 0 {
 		c.opt.Comms = []string{""}
 	}
-	log, err := newLogger(stderr, c.logLevel, c.logFormat)
-	if err != nil {
+	c.opt.Version = version
+	if err := c.opt.Validate(); err != nil {
 		return c.opt, err
 	}
-	c.opt.Stdout, c.opt.Log = stdout, log
 	c.opt.DropPrivileges = !c.keepPrivileges
 	if !c.allowSecond {
 		c.opt.LockDir = agent.LockDir
 	}
-	return c.opt, c.opt.Validate()
+	return c.opt, c.setLog()
 }
 
-func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+// setLog checks the format and sets the level.
+func (c *common) setLog() error {
+	if c.logFormat != "text" && c.logFormat != "json" {
+		return fmt.Errorf("%w: unknown log format %q: want text or json", agent.ErrUsage, c.logFormat)
+	}
 	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("%w: unknown log level %q: want debug, info, warn or error", agent.ErrUsage, level)
+	if err := l.UnmarshalText([]byte(c.logLevel)); err != nil {
+		return fmt.Errorf("%w: unknown log level %q: want debug, info, warn or error", agent.ErrUsage, c.logLevel)
 	}
-	o := &slog.HandlerOptions{Level: l}
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), nil
+	c.level.Set(l)
+	return nil
+}
+
+func newLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
 	}
-	return nil, fmt.Errorf("%w: unknown log format %q: want text or json", agent.ErrUsage, format)
+	return slog.New(slog.NewTextHandler(w, o))
 }

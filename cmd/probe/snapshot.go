@@ -12,6 +12,7 @@ import (
 
 func newSnapshot(stdout io.Writer) *cobra.Command {
 	o := agent.SnapshotOptions{Stdout: stdout}
+	var config string
 	cmd := &cobra.Command{
 		Use:   "snapshot",
 		Short: "Print the state of this host now, and what is under pressure",
@@ -25,12 +26,16 @@ and no root; what it could not see is listed at the end.`,
 			if err := fromEnvironment(cmd.Flags()); err != nil {
 				return err
 			}
+			if err := fromFile(cmd.Flags(), config, validKeys(cmd.Root())); err != nil {
+				return err
+			}
 			return agent.Snapshot(cmd.Context(), o)
 		},
 	}
 	f := cmd.Flags()
 	f.DurationVar(&o.Interval, "interval", agent.DefaultSnapshotInterval, "time between the two looks, 100ms to 1h")
 	f.BoolVar(&o.JSON, "json", false, "one JSON object")
+	f.StringVar(&config, "config", "", "YAML or JSON file whose keys are the names of flags")
 	registerThresholds(f, &o.Thresholds)
 	return cmd
 }

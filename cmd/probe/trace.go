@@ -6,12 +6,13 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"probe/internal/agent"
 )
 
 func newTrace(stdout, stderr io.Writer) *cobra.Command {
-	var c common
+	c := common{flags: traceFlags}
 	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Print one line per finished request, live: an access log for any binary",
@@ -23,12 +24,15 @@ func newTrace(stdout, stderr io.Writer) *cobra.Command {
 			return c.observe(cmd, stdout, stderr)
 		},
 	}
+	c.flags(&c, cmd.Flags())
+	return cmd
+}
+
+func traceFlags(c *common, f *pflag.FlagSet) {
 	c.opt.Trace = true
 	c.opt.SnapshotInterval = agent.DefaultSnapshotInterval // for the pressure in a blame
-	c.register(cmd.Flags(), "full")
-	f := cmd.Flags()
+	c.register(f, "full")
 	f.BoolVar(&c.opt.JSON, "json", false, "one JSON object per line")
 	f.DurationVar(&c.opt.Slow, "slow", 0, "only requests that took at least this long, each with a sentence that says why")
 	f.BoolVar(&c.opt.Query, "capture-query", false, "keep query strings; they may hold secrets")
-	return cmd
 }

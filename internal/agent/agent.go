@@ -9,23 +9,27 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"probe/internal/accesslog"
 	"probe/internal/clock"
 	"probe/internal/exchange"
 	"probe/internal/route"
+	"probe/internal/single"
 	"probe/internal/workload"
 	"probe/pkg/events"
-	"probe/pkg/export"
 	"probe/pkg/loader"
 	"probe/pkg/stats"
 )
 
-// Agent is the running program. All its parts are used by one goroutine, the
-// pipeline; only the delivery of lines and the looks at the host run beside it.
+// Agent is the running program. The parts a request goes through are used by one
+// goroutine, the pipeline; beside it run services that can be restarted
+// (tree.go): the delivery of lines, the HTTP endpoint, the writing of totals,
+// the looks at the host.
 type Agent struct {
-	opt     Options
+	opt     Options // as started
+	live    Options // the pipeline's, with what has changed since
 	log     *slog.Logger
 	clock   *clock.Clock
 	kernel  *loader.Loader
@@ -33,7 +37,7 @@ type Agent struct {
 	names   *workload.Resolver
 	routes  *route.Table
 	stats   *stats.Recorder
-	export  *export.Exporter   // nil when tracing
+	export  exporter           // nil when tracing
 	trace   *accesslog.Printer // nil when not
 	host    *hostWatch         // nil when not
 	delays  delayWatch
@@ -42,12 +46,31 @@ type Agent struct {
 	decodeErr uint64 // records that did not decode
 	counters  []loader.Counter
 	sweeps    sweepTimer
-	deliver   delivery
 	interval  time.Duration // until the next drain
 	quiet     int           // drains since one that found a record
 	nextFlush uint64
 	nextLog   uint64
 	batchNS   uint64
+
+	deliver *delivery
+	// exported are the counters of exporters that were replaced. replaceExport:
+	// the next flush is the last one of the present exporter, whose settings
+	// are exportBefore.
+	exported      map[string]uint64
+	replaceExport bool
+	exportBefore  Options
+
+	memory  *keeper // nil when not
+	server  *server // nil when not
+	signals *signals
+	notify  *notifier
+	parts   *parts
+	mailbox mailbox
+	turn    *single.Lock // nil when not
+	// attached is closed once the kernel side runs, stopping when it is to end.
+	attached, stopping chan struct{}
+	startedNS          uint64
+	shutdownTimeout    atomic.Int64 // time.Duration
 }
 
 // Run runs the agent until ctx ends, Duration has passed, or the kernel side
@@ -59,6 +82,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	return a.run(ctx)
 }
+
+// mono is CLOCK_MONOTONIC.
+func (a *Agent) mono() time.Duration { return time.Duration(a.clock.Now()) }
 
 // build makes every part but attaches nothing.
 func build(o Options) (*Agent, error) {
@@ -73,26 +99,26 @@ func build(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	mono := func() time.Duration { return time.Duration(now.Now()) }
 	a := &Agent{
-		opt: o, log: o.Log, clock: now, routes: routes,
+		opt: o, live: o, log: o.Log, clock: now, routes: routes,
 		names:    workload.New(workload.Options{}),
-		stats:    stats.New(stats.Options{Now: mono, SummaryRole: summaryRole(o.Role)}),
 		interval: maxDrain,
+		parts:    newParts(), mailbox: newMailbox(), exported: map[string]uint64{}, notify: newNotifier(o.Log),
+		attached: make(chan struct{}), stopping: make(chan struct{}),
+		startedNS: now.Now(),
 	}
+	a.stats = stats.New(stats.Options{Now: a.mono, SummaryRole: summaryRole(o.Role)})
+	a.deliver = newDelivery(&a.parts.exporter, now.Now, o.Log)
+	a.shutdownTimeout.Store(int64(o.ShutdownTimeout))
 	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
-	if a.host, err = newHostWatch(o, mono, a.clientErrors, a.delays.host); err != nil {
+	if a.host, err = newHostWatch(o, a.mono, a.clientErrors, a.delays.host); err != nil {
 		return nil, err
 	}
 	if o.Trace {
 		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall, MemoryPressure: a.memoryPressure})
 		return a, nil
 	}
-	eo, err := o.exportOptions(mono)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	a.export, err = export.New(eo)
+	a.export, err = a.newExporter(o)
 	return a, err
 }
 
@@ -104,31 +130,36 @@ func summaryRole(role string) events.Role {
 	return events.RoleServer
 }
 
+// run opens what the agent needs, in the order in which it would have to be
+// refused, and closes it in the opposite one.
 func (a *Agent) run(ctx context.Context) (err error) {
-	if err := loader.CheckPrivileges(); err != nil {
-		return err
-	}
-	release, err := a.takeTurn(ctx)
-	if err != nil {
+	if err := a.takeTurn(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end while it waited
 		}
 		return err
 	}
-	defer release()
-	lo, err := a.opt.loaderOptions()
-	if err != nil {
+	defer a.endTurn()
+	a.signals = newSignals(a)
+	defer a.signals.stop()
+	if err := a.openServer(); err != nil {
 		return err
 	}
-	a.kernel, err = loader.Load(lo)
-	if err != nil {
-		if log := loader.VerifierLog(err); log != "" {
-			a.log.Debug("the kernel's verifier said", "log", log)
+	defer func() { err = errors.Join(err, a.closeServer()) }()
+	if err := a.openMemory(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.closeMemory(err)) }()
+	if err := a.load(); err != nil {
+		return err
+	}
+	// A pipeline that does not stop still uses the kernel side; the end of the
+	// process frees it.
+	defer func() {
+		if !errors.Is(err, errStuck) {
+			err = errors.Join(err, a.kernel.Close())
 		}
-		return err
-	}
-	defer func() { err = errors.Join(err, a.kernel.Close()) }()
-	a.delays.kernel = a.kernel
+	}()
 	a.dropPrivileges()
 	if err := a.announce(); err != nil {
 		return err
@@ -141,10 +172,24 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		ctx, cancel = context.WithTimeout(ctx, a.opt.Duration)
 		defer cancel()
 	}
-	a.host.start(ctx)
-	err = a.loop(ctx)
-	a.host.close()
-	return errors.Join(err, a.finish())
+	return a.supervise(ctx)
+}
+
+func (a *Agent) load() error {
+	lo, err := a.opt.loaderOptions()
+	if err != nil {
+		return err
+	}
+	a.kernel, err = loader.Load(lo)
+	if err != nil {
+		if log := loader.VerifierLog(err); log != "" {
+			a.log.Debug("the kernel's verifier said", "log", log)
+		}
+		return err
+	}
+	a.delays.kernel = a.kernel
+	close(a.attached)
+	return nil
 }
 
 func (a *Agent) announce() error {
@@ -153,13 +198,17 @@ func (a *Agent) announce() error {
 	if len(missing) > 0 {
 		a.log.Warn("this kernel cannot tell all of where time goes", "missing", strings.Join(missing, ", "))
 	}
-	if a.opt.ReadyFile == "" {
-		return nil
+	if a.opt.ReadyFile != "" {
+		if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
+			return fmt.Errorf("write ready file: %w", err)
+		}
 	}
-	if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
-		return fmt.Errorf("write ready file: %w", err)
-	}
+	a.notify.ready(a.statusLine())
 	return nil
+}
+
+func (a *Agent) statusLine() string {
+	return fmt.Sprintf("attached, source %s, role %s", a.kernel.Source(), a.opt.Role)
 }
 
 // take receives every rebuilt exchange from the tracker.
@@ -173,7 +222,9 @@ func (a *Agent) take(q *events.Request) {
 		a.delays.served(q.PID, q.Service)
 	}
 	if a.trace != nil {
+		a.parts.enter(stageOutput) // it may write, and the reader of it be slow
 		a.trace.Print(q)
+		a.parts.enter(stageReader)
 	}
 }
 
@@ -187,27 +238,55 @@ func (a *Agent) service(c *events.Conn, role events.Role, pid uint32) string {
 	return a.names.Service(pid, port, c.Comm, a.batchNS)
 }
 
-// finish stops the hooks, takes what is left, and sends the last interval.
+// finish takes what is left and sends the last interval. One step that fails
+// does not keep the next from being tried.
 func (a *Agent) finish() error {
+	a.parts.enter(stageLastDrain)
+	err := a.guard(a.lastDrain)
+	if err != nil {
+		a.delays.kernel = nil // it cannot be asked any more; the interval must leave all the same
+	}
+	if a.trace != nil {
+		a.parts.enter(stageOutput)
+		err = errors.Join(err, a.guard(a.trace.Flush))
+	}
+	err = errors.Join(err, a.guard(func() error { a.collect(); return nil }))
+	if a.export != nil {
+		a.parts.enter(stageLastFlush)
+		err = errors.Join(err, a.guard(a.lastDelivery))
+	}
+	a.stats.Close()
+	a.logSummary("totals")
+	return err
+}
+
+// lastDrain stops the hooks and takes what they have left.
+func (a *Agent) lastDrain() error {
 	err := a.kernel.Detach()
 	now := a.clock.Now()
 	err = errors.Join(err, a.kernel.Sweep(now, false), a.drain())
 	a.tracker.Close(a.clock.Now())
-	if a.trace != nil {
-		err = errors.Join(err, a.trace.Flush())
-	}
-	if a.export != nil {
-		a.deliver.wait()
-		a.collect()
-		ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
-		defer cancel()
-		if e := a.export.Export(ctx, a.flushStats()); e != nil {
-			a.log.Warn("last interval not delivered", "error", e)
-		}
-		err = errors.Join(err, a.export.Close(ctx))
-	} else {
-		a.collect()
-	}
-	a.logSummary("totals")
 	return err
+}
+
+// lastDelivery sends what is left, after the delivery that may be on its way.
+func (a *Agent) lastDelivery() error {
+	limit := min(lastFlush, time.Duration(a.shutdownTimeout.Load()))
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	select {
+	case <-a.deliver.whenIdle():
+	case <-ctx.Done():
+		a.log.Warn("last interval not delivered", "error", "the delivery before does not end")
+		return nil
+	}
+	a.takeReplacement()
+	last := a.flushStats()
+	a.memory.add(last)
+	err := a.export.Export(ctx, last)
+	a.deliver.note(err)
+	if err != nil {
+		a.log.Warn("last interval not delivered", "error", err)
+	}
+	return a.export.Close(ctx)
 }

@@ -131,7 +131,7 @@ type benchLoad struct {
 func newBenchLoad(tb testing.TB) *benchLoad {
 	tb.Helper()
 	a, err := build(Options{
-		Role: "server", Source: "auto", Interval: DefaultInterval,
+		Role: "server", Source: "auto", Interval: DefaultInterval, ShutdownTimeout: DefaultShutdownTimeout,
 		Statsd: "stdout:", Stdout: io.Discard, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

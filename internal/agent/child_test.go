@@ -23,7 +23,11 @@ import (
 const childEnv = "PROBE_AGENT_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
+	switch os.Getenv(childEnv) {
+	case "":
+	case childAgent:
+		os.Exit(agentMain())
+	default:
 		os.Exit(childMain())
 	}
 	testutil.Main(m)

@@ -71,6 +71,9 @@ func (d *delayWatch) served(pid uint32, service string) {
 // services returns the waits since the last call by service, ordered by name. A
 // service that is gone is there once more, with zeros.
 func (d *delayWatch) services() ([]stats.ServiceDelay, error) {
+	if d.kernel == nil {
+		return nil, nil
+	}
 	sums := map[string]*stats.Histogram{}
 	seen := map[uint32][]uint32{}
 	names := map[uint32]string{}

@@ -186,8 +186,15 @@ func TestRunLeaksNothing(t *testing.T) {
 	r.stop()
 }
 
+// plainOptions fills in what every agent needs.
+func plainOptions(o agent.Options) agent.Options {
+	o.Role, o.Interval, o.ShutdownTimeout = "server", time.Second, time.Second
+	o.Log, o.Stdout = slog.New(slog.DiscardHandler), io.Discard
+	return o
+}
+
 func TestRunRefuses(t *testing.T) {
-	good := agent.Options{Role: "server", Interval: time.Second, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard}
+	good := plainOptions(agent.Options{})
 	if err := good.Validate(); err != nil {
 		t.Fatalf("good options: %v", err)
 	}
@@ -196,6 +203,10 @@ func TestRunRefuses(t *testing.T) {
 		"source":   func(o *agent.Options) { o.Source = "kprobe" },
 		"interval": func(o *agent.Options) { o.Interval = agent.MinInterval - 1 },
 		"duration": func(o *agent.Options) { o.Duration = -1 },
+		"shutdown": func(o *agent.Options) { o.ShutdownTimeout = 0 },
+		"listen":   func(o *agent.Options) { o.Listen = "9102" },
+		"public":   func(o *agent.Options) { o.Listen = "0.0.0.0:9102" },
+		"pprof":    func(o *agent.Options) { o.Pprof = true },
 		"log":      func(o *agent.Options) { o.LogInterval = -1 },
 		"target":   func(o *agent.Options) { o.Statsd = "carrier-pigeon://coop" },
 		"dialect":  func(o *agent.Options) { o.Dialect = "klingon" },
@@ -214,10 +225,9 @@ func TestRunRefuses(t *testing.T) {
 func TestRunWithoutReadyFile(t *testing.T) {
 	testutil.RequireBPF(t, "5.15", "tp_btf and ring buffer")
 	testutil.CheckFDs(t)
-	err := agent.Run(t.Context(), agent.Options{
-		Role: "server", Interval: time.Second, Log: slog.New(slog.DiscardHandler), Stdout: io.Discard,
+	err := agent.Run(t.Context(), plainOptions(agent.Options{
 		ReadyFile: filepath.Join(t.TempDir(), "no", "such", "directory"),
-	})
+	}))
 	var pathErr *fs.PathError
 	if !errors.As(err, &pathErr) {
 		t.Errorf("%v, want an error about the ready file", err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"sync"
 	"time"
 
 	"probe/pkg/events"
@@ -33,26 +32,33 @@ const (
 // loop is the pipeline: drain, sweep, flush, until ctx ends.
 func (a *Agent) loop(ctx context.Context) error {
 	now := a.clock.Now()
-	a.nextFlush = now + uint64(a.opt.Interval)
-	a.nextLog = now + uint64(a.opt.LogInterval)
+	a.nextFlush = now + uint64(a.live.Interval)
+	a.nextLog = now + uint64(a.live.LogInterval)
 	a.stats.Start()
+	defer a.parts.pipeline.end()
 	for ctx.Err() == nil {
 		a.clock.Sleep(a.interval)
 		runtime.Gosched() // the sleep did not: let others run
+		a.parts.enter(stageReader)
 		if err := a.drain(); err != nil {
 			return err
 		}
+		a.parts.pipeline.begin(a.batchNS) // the beat that the watchdog wants
+		a.parts.enter(stageSweep)
 		if err := a.sweep(); err != nil {
 			return err
 		}
 		if a.trace != nil {
+			a.parts.enter(stageOutput)
 			if err := a.trace.Flush(); err != nil {
 				return err
 			}
 		}
-		if err := a.periodic(ctx); err != nil {
+		if err := a.periodic(); err != nil {
 			return err
 		}
+		a.parts.enter(stageControl)
+		a.mailbox.answerAll()
 	}
 	return nil
 }
@@ -149,13 +155,14 @@ func (a *Agent) sweepNow(olderNS uint64, unix bool) error {
 }
 
 // periodic flushes the interval and writes the log line when they are due.
-func (a *Agent) periodic(ctx context.Context) error {
-	if a.export != nil && due(&a.nextFlush, a.batchNS, a.opt.Interval) {
-		if err := a.flush(ctx); err != nil {
+func (a *Agent) periodic() error {
+	if a.export != nil && due(&a.nextFlush, a.batchNS, a.live.Interval) {
+		a.parts.enter(stageFlush)
+		if err := a.flush(); err != nil {
 			return err
 		}
 	}
-	if a.opt.LogInterval > 0 && due(&a.nextLog, a.batchNS, a.opt.LogInterval) {
+	if a.live.LogInterval > 0 && due(&a.nextLog, a.batchNS, a.live.LogInterval) {
 		a.clock.Resync()
 		a.collect()
 		a.logSummary("interval")
@@ -177,7 +184,8 @@ func due(nextNS *uint64, nowNS uint64, interval time.Duration) bool {
 
 // flush hands the interval to the delivery; if that is still busy with the one
 // before, the figures stay in the recorder for the next time.
-func (a *Agent) flush(ctx context.Context) error {
+func (a *Agent) flush() error {
+	defer a.keepTotals()
 	if a.deliver.busy() {
 		a.log.Warn("statsd delivery is slower than the interval; intervals are merged")
 		return nil
@@ -185,43 +193,26 @@ func (a *Agent) flush(ctx context.Context) error {
 	if err := a.sweepNow(a.batchNS, false); err != nil {
 		return fmt.Errorf("count requests in flight: %w", err)
 	}
+	a.takeReplacement()
 	a.collect()
 	snapshot := a.flushStats()
-	a.deliver.start(func() {
-		// Stopping must not cut a delivery short; it has its own time limit.
-		if err := a.export.Export(context.WithoutCancel(ctx), snapshot); err != nil {
-			a.log.Warn("statsd delivery failed", "error", err)
-		}
-	})
+	a.memory.add(snapshot)
+	j := job{export: a.export, snapshot: snapshot}
+	if a.replaceExport {
+		a.replaceExport = false
+		j.replace = a.replacer(a.export, a.exportBefore, a.live)
+	}
+	a.deliver.start(j)
 	return nil
 }
 
-// delivery runs one export at a time beside the pipeline.
-type delivery struct {
-	done    sync.WaitGroup
-	mu      sync.Mutex
-	running bool
+// keepTotals hands a copy of the totals to the keeper, even when the interval
+// could not be delivered yet.
+func (a *Agent) keepTotals() {
+	if a.memory != nil {
+		a.memory.put(a.stats.State())
+	}
 }
-
-func (d *delivery) busy() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.running
-}
-
-func (d *delivery) start(export func()) {
-	d.mu.Lock()
-	d.running = true
-	d.mu.Unlock()
-	d.done.Go(func() {
-		export()
-		d.mu.Lock()
-		d.running = false
-		d.mu.Unlock()
-	})
-}
-
-func (d *delivery) wait() { d.done.Wait() }
 
 // serviceLoad counts the requests in flight of one service.
 type serviceLoad struct {

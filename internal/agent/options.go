@@ -55,6 +55,18 @@ type Options struct {
 	// Slow prints only requests that took at least this long, with the reason.
 	Slow time.Duration
 
+	// ShutdownTimeout bounds the time between being told to stop and the end.
+	ShutdownTimeout time.Duration
+	// Listen is the address of the HTTP endpoint, "" for none. It must be on
+	// the loopback interface unless ListenPublic. Pprof adds /debug/pprof.
+	Listen              string
+	ListenPublic, Pprof bool
+	// StateDir keeps the totals across restarts; "": nothing is kept.
+	StateDir string
+	// Reload reads the settings again, for SIGHUP; nil: SIGHUP is not served.
+	Reload func() (Reloaded, error)
+	// Version of the program, to be shown.
+	Version string
 	// DropPrivileges gives up, once everything is attached, the capabilities
 	// that are no longer needed.
 	DropPrivileges bool
@@ -74,6 +86,9 @@ const (
 	DefaultInterval    = 10 * time.Second
 	DefaultLogInterval = time.Minute
 	MinInterval        = 100 * time.Millisecond
+	// DefaultShutdownTimeout is below what Kubernetes (30 s) and systemd (90 s)
+	// wait before they kill.
+	DefaultShutdownTimeout = 10 * time.Second
 )
 
 // ErrUsage marks an option that is out of range; the program exits with 2.
@@ -96,6 +111,12 @@ func (o Options) Validate() error {
 	}
 	if err == nil && (o.Duration < 0 || o.LogInterval < 0 || o.Slow < 0) {
 		err = errors.New("a duration must not be negative")
+	}
+	if err == nil && o.ShutdownTimeout <= 0 {
+		err = fmt.Errorf("shutdown timeout %v: must be positive", o.ShutdownTimeout)
+	}
+	if err == nil {
+		err = o.validateListen()
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)

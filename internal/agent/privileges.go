@@ -3,11 +3,16 @@
 package agent
 
 import (
+	"net"
 	"net/url"
+	"strconv"
 
 	"probe/internal/privilege"
 	"probe/pkg/loader"
 )
+
+// unprivilegedPort is the first that any user may bind.
+const unprivilegedPort = 1024
 
 // dropPrivileges gives up what was needed only to load and attach. That it
 // cannot is told and does not stop the agent: it can do no more than before.
@@ -32,8 +37,17 @@ func (o Options) laterPrivileges(bpf bool) privilege.Set {
 	if bpf {
 		keep |= privilege.Of(privilege.BPF, privilege.Perfmon, privilege.SysAdmin)
 	}
-	// Connecting again to a receiver's socket is writing to it, and it may be
-	// another user's.
+	// The endpoint binds its address again after a failure.
+	if _, port, err := net.SplitHostPort(o.Listen); err == nil {
+		if n, err := strconv.Atoi(port); err == nil && n < unprivilegedPort {
+			keep |= privilege.Of(privilege.NetBindService)
+		}
+	}
+	// Totals are written for as long as it runs, and connecting again to a
+	// receiver's socket is writing to it: both may be another user's.
+	if o.StateDir != "" {
+		keep |= privilege.Of(privilege.DACOverride)
+	}
 	if target, _, err := o.Receiver(); err == nil {
 		u, err := url.Parse(target.String())
 		if err == nil && u.Path != "" {

@@ -42,8 +42,20 @@ func (a *Agent) selfCounters() []loader.Counter {
 	w := a.names.Stats()
 	add("workload.fallback_comm", w.FallbackComm)
 	add("workload.evicted", w.Evicted)
+	add("agent.restarts.exporter", a.parts.exporter.restarts.Load())
+	add("agent.restarts.endpoint", a.parts.endpoint.restarts.Load())
+	add("agent.restarts.state", a.parts.memory.restarts.Load())
+	add("agent.restarts.state_sync", a.parts.disk.restarts.Load())
 	if a.export != nil {
-		a.export.Counters().Report(add)
+		a.reportExport(add)
+		add("agent.intervals_lost", a.deliver.lost.Load())
+	}
+	if a.memory != nil {
+		add("state.saves", a.memory.saves.Load())
+		add("state.save_errors", a.memory.failures.Load())
+	}
+	if a.server != nil {
+		add("endpoint.dropped.busy", a.server.Refused())
 	}
 	a.host.report(add)
 	if a.trace != nil {
@@ -71,7 +83,7 @@ func (a *Agent) logSummary(title string) {
 }
 
 func isLoss(name string) bool {
-	for _, part := range []string{".dropped.", ".unseen.", "lost", "undecodable", "lines_dropped", "too_long"} {
+	for _, part := range []string{".dropped.", ".unseen.", "lost", "undecodable", "lines_dropped", "too_long", "save_errors", "intervals_lost"} {
 		if strings.Contains(name, part) {
 			return true
 		}

@@ -64,6 +64,9 @@ func start(t *testing.T, o agent.Options) *running {
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
+	if o.ShutdownTimeout == 0 {
+		o.ShutdownTimeout = agent.DefaultShutdownTimeout
+	}
 	o.Log = slog.New(slog.NewJSONHandler(r.log, nil))
 	r.opt = o
 	ctx, cancel := context.WithCancel(context.Background())

@@ -11,6 +11,7 @@ import (
 
 	"probe/internal/single"
 	"probe/pkg/export"
+	"probe/pkg/loader"
 )
 
 // LockDir is where agents agree on who sends to a receiver, unless told otherwise.
@@ -29,11 +30,14 @@ var ErrSecond = errors.New("another probe sends the same figures to the same rec
 
 // takeTurn keeps two agents from counting the same requests at one receiver: it
 // waits for the other to end, as in an update, and refuses if it does not.
-// The function it returns gives the turn to the next one.
-func (a *Agent) takeTurn(ctx context.Context) (release func(), err error) {
+func (a *Agent) takeTurn(ctx context.Context) error {
 	key, err := a.opt.turnKey()
 	if err != nil || key == "" {
-		return func() {}, err
+		return err
+	}
+	// Who may not load does not wait either.
+	if err := loader.CheckPrivileges(); err != nil {
+		return err
 	}
 	lock, holder, err := single.Acquire(a.opt.LockDir, key)
 	if errors.Is(err, single.ErrHeld) {
@@ -42,18 +46,54 @@ func (a *Agent) takeTurn(ctx context.Context) (release func(), err error) {
 	}
 	switch {
 	case errors.Is(err, single.ErrHeld):
-		return nil, fmt.Errorf("%w: process %d, %s: stop one of them, or allow both with --allow-second (their counts add up at the receiver)", ErrSecond, holder.PID, key)
+		return heldBy(key, holder)
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case err != nil:
 		a.log.Warn("cannot tell whether another probe sends the same figures", "error", err)
-		return func() {}, nil
 	}
-	return func() {
-		if err := lock.Release(); err != nil {
-			a.log.Warn("lock not released", "error", err)
+	a.turn = lock
+	return nil
+}
+
+func heldBy(key string, holder single.Holder) error {
+	return fmt.Errorf("%w: process %d, %s: stop one of them, or allow both with --allow-second (their counts add up at the receiver)", ErrSecond, holder.PID, key)
+}
+
+// moveTurn takes the turn at another receiver, if the settings name one, and
+// ends the one at the old. It does not wait.
+func (a *Agent) moveTurn(next Options) error {
+	next.LockDir = a.opt.LockDir
+	before, err := a.live.turnKey()
+	if err != nil {
+		return err
+	}
+	key, err := next.turnKey()
+	if err != nil || key == before {
+		return err
+	}
+	var lock *single.Lock
+	if key != "" {
+		var holder single.Holder
+		lock, holder, err = single.Acquire(a.opt.LockDir, key)
+		if errors.Is(err, single.ErrHeld) {
+			return heldBy(key, holder)
 		}
-	}, nil
+	}
+	a.endTurn()
+	a.turn = lock
+	return nil
+}
+
+// endTurn lets the next one in.
+func (a *Agent) endTurn() {
+	if a.turn == nil {
+		return
+	}
+	if err := a.turn.Release(); err != nil {
+		a.log.Warn("lock not released", "error", err)
+	}
+	a.turn = nil
 }
 
 func (a *Agent) awaitTurn(ctx context.Context, key string) (*single.Lock, error) {

@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"probe/internal/agent"
+	"probe/internal/single"
 	"probe/internal/testutil"
 )
 
@@ -100,6 +102,39 @@ func TestAgentsSideBySide(t *testing.T) {
 		if got != n {
 			t.Errorf("%s: %d requests, want %d", where, got, n)
 		}
+	}
+}
+
+// A reload cannot lead to a receiver that another agent already sends to, and
+// frees the one that was left.
+func TestReloadTakesTurn(t *testing.T) {
+	c, old, taken, free := startChild(t), newSink(t), newSink(t), newSink(t)
+	dir := filepath.Join(t.TempDir(), "probe")
+	other := start(t, agent.Options{Statsd: taken.target(), PIDs: []uint32{c.pid}, LockDir: dir})
+	next := make(chan string, 1)
+	o := agent.Options{Statsd: old.target(), PIDs: []uint32{c.pid}, LockDir: dir}
+	var r *running
+	o.Reload = func() (agent.Reloaded, error) {
+		changed := r.opt
+		changed.Statsd = <-next
+		return agent.Reloaded{Options: changed, Changed: []string{"statsd"}}, nil
+	}
+	r = start(t, o)
+	reload := func(target, says string) {
+		next <- target
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		r.awaitLog(says)
+	}
+	reload(taken.target(), "settings not reloaded")
+	reload(free.target(), "settings reloaded")
+	third := start(t, agent.Options{Statsd: old.target(), PIDs: []uint32{c.pid}, LockDir: dir})
+	for _, one := range []*running{third, r, other} {
+		one.stop()
+	}
+	if all, err := single.Holders(dir); err != nil || len(all) != 0 {
+		t.Errorf("locks after the end: %v, %v", all, err)
 	}
 }
 

@@ -19,6 +19,8 @@ type sink struct {
 	mu   sync.Mutex
 	sums map[string]int // name → sum of the values of its counter lines
 	bad  []string       // lines that are none
+	// flushes holds the requests of each flush.
+	flushes []int
 }
 
 func newSink(t *testing.T) *sink {
@@ -76,6 +78,9 @@ func (s *sink) add(line string) {
 		return
 	}
 	s.sums[name] += value
+	if name == self+"stats.requests" { // once per flush
+		s.flushes = append(s.flushes, value)
+	}
 	for _, part := range parts[2:] {
 		if tags, isTags := strings.CutPrefix(part, "#"); isTags {
 			for tag := range strings.SplitSeq(tags, ",") {
@@ -103,4 +108,13 @@ func (s *sink) await(name string, want int) int {
 	}
 	time.Sleep(50 * time.Millisecond)
 	return s.sum(name)
+}
+
+// takeFlushes returns the requests of each flush since the last call.
+func (s *sink) takeFlushes() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flushes
+	s.flushes = nil
+	return f
 }

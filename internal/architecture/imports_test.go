@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"internal/doctor":    {"pkg/loader", "pkg/export", "internal/single", "internal/privilege"},
 	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
 	"internal/accesslog": {"pkg/events"},
+	"internal/state":     {"pkg/stats"},
+	"internal/endpoint":  {"pkg/events", "pkg/stats"},
 	"internal/agent":     {"pkg/...", "internal/..."},
 	"cmd/...":            {"internal/agent", "internal/doctor"},
 

@@ -82,8 +82,8 @@ func (r *Recorder) Active() bool {
 	return r.summary.active
 }
 
-// Reset forgets everything that Calculate reports, open ids included, and lets
-// the run time begin again at 0. Totals, the series of the current interval and
+// Reset forgets everything that Calculate and Lifetime report, open ids included,
+// and lets the run time begin again at 0. Totals, the series of the current interval and
 // the gauges stay: they belong to the exporter.
 func (r *Recorder) Reset() {
 	r.mu.Lock()
@@ -91,4 +91,5 @@ func (r *Recorder) Reset() {
 	active := r.summary.active
 	r.summary.reset()
 	r.summary.active, r.summary.since = active, r.opt.Now()
+	r.restored, r.forgotten = [NumRoles]Counters{}, r.totals.ByRole
 }

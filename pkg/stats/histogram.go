@@ -84,7 +84,7 @@ func (h *Histogram) Record(d time.Duration) {
 	}
 	h.highest = max(h.highest, v)
 	h.count++
-	h.sum += v
+	h.sum = min(h.sum+v, math.MaxInt64)
 }
 
 // AddBucket adds n durations that were counted elsewhere in buckets of the same
@@ -144,7 +144,7 @@ func (h *Histogram) bucketCount(block, bucket int, low uint32) uint64 {
 // Count returns the number of durations recorded.
 func (h *Histogram) Count() uint64 { return h.count }
 
-// Sum returns the exact sum of the durations.
+// Sum returns the exact sum of the durations, up to the largest Duration.
 func (h *Histogram) Sum() time.Duration { return time.Duration(h.sum) }
 
 // Min returns the smallest duration, 0 when there is none.
@@ -225,7 +225,7 @@ func (h *Histogram) Merge(o *Histogram) {
 	}
 	h.highest = max(h.highest, o.highest)
 	h.count += o.count
-	h.sum += o.sum
+	h.sum = min(h.sum+o.sum, math.MaxInt64)
 	for block := range o.place {
 		if o.place[block] == 0 {
 			continue

@@ -24,15 +24,15 @@ const (
 // Key identifies a series.
 type Key struct {
 	// Service and Route as in events.Request.
-	Service string
+	Service string `json:"service"`
 	// Method is one of RFC 9110, RFC 5789 (PATCH), WebDAV (RFC 4918, REPORT of
 	// RFC 3253, SEARCH of RFC 5323), MethodOther, MethodUnknown or Other.
 	// Methods are case-sensitive: "get" is MethodOther.
-	Method string
-	Route  string
-	Role   events.Role
+	Method string      `json:"method"`
+	Route  string      `json:"route"`
+	Role   events.Role `json:"role"`
 	// Status is the final status code, 0 when there was no response.
-	Status uint16
+	Status uint16 `json:"status"`
 }
 
 // Compare orders keys by role, service, route, method and status.

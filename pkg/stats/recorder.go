@@ -33,6 +33,9 @@ type Recorder struct {
 
 	totals  Totals
 	summary summaryState
+	// Lifetime is restored + totals - forgotten: what Restore brought, and what
+	// was there at the last Reset.
+	restored, forgotten [NumRoles]Counters
 
 	inFlight  map[inFlightKey]*inFlightGauge
 	self      map[string]*selfCounter
@@ -62,13 +65,14 @@ type series struct {
 // since the start.
 type Counters struct {
 	// Requests that ended, in whatever way; requests in progress are not here.
-	Requests uint64
+	Requests uint64 `json:"requests"`
 	// Errors are the requests whose Outcome.Failed() is true.
-	Errors uint64
+	Errors uint64 `json:"errors"`
 	// RequestBytes and ResponseBytes include heads and framing.
-	RequestBytes, ResponseBytes uint64
+	RequestBytes  uint64 `json:"request_bytes"`
+	ResponseBytes uint64 `json:"response_bytes"`
 	// Outcomes counts Requests by events.Outcome.
-	Outcomes [NumOutcomes]uint64
+	Outcomes [NumOutcomes]uint64 `json:"outcomes"`
 }
 
 func (c *Counters) add(q *events.Request) {
@@ -216,4 +220,11 @@ func (r *Recorder) Totals() Totals {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.totals
+}
+
+// ActiveSeries returns the number of series in memory, idle ones included.
+func (r *Recorder) ActiveSeries() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sorted)
 }

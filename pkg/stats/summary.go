@@ -4,6 +4,7 @@ package stats
 
 import (
 	"log/slog"
+	"math"
 	"time"
 )
 
@@ -42,8 +43,8 @@ type Summary struct {
 
 // StatusCount is the number of responses with one status code.
 type StatusCount struct {
-	Code  int
-	Count uint64
+	Code  int    `json:"code"`
+	Count uint64 `json:"count"`
 }
 
 // summaryState is what Calculate works on; guarded by Recorder.mu.
@@ -59,18 +60,14 @@ type summaryState struct {
 	since, elapsed time.Duration
 }
 
-// endState counts one kind of ends, finished or failed. The duration is known
-// for timed of them.
-type endState struct {
-	count, timed uint64
-	sum          time.Duration
-}
+// endState counts one kind of ends, finished or failed.
+type endState EndState
 
 func (e *endState) average() time.Duration {
-	if e.timed == 0 {
+	if e.Timed == 0 {
 		return 0
 	}
-	return e.sum / time.Duration(e.timed)
+	return e.Sum / time.Duration(e.Timed)
 }
 
 func (s *summaryState) reset() { *s = summaryState{open: make(map[uint64]openCall)} }
@@ -80,12 +77,21 @@ func (s *summaryState) ended(failed bool, d time.Duration, known bool) {
 	if failed {
 		e = &s.ends[1]
 	}
-	e.count++
+	e.Count++
 	if known {
-		e.timed++
-		e.sum += d
+		e.Timed++
+		e.Sum = addDurations(e.Sum, d)
 		s.latency.Record(d)
 	}
+}
+
+// addDurations stops at the largest Duration, 292 years: a thousand requests
+// that are always open get there in four months.
+func addDurations(a, b time.Duration) time.Duration {
+	if b > math.MaxInt64-a {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 func (s *summaryState) status(code int) {
@@ -109,37 +115,47 @@ func (r *Recorder) Calculate() Summary {
 	s := &r.summary
 	finished, failed := &s.ends[0], &s.ends[1]
 	out := Summary{
-		Finished: finished.count, Failed: failed.count, Open: len(s.open),
+		Finished: finished.Count, Failed: failed.Count, Open: len(s.open),
 		AvgFinished: finished.average(), AvgFailed: failed.average(),
 		Runtime: s.runtime(r.opt.Now()), Latency: s.latency.Summary(),
+		StatusCodes: s.statusCounts(), RetryHistogram: s.retryCounts(),
 	}
 	if out.Runtime > 0 {
 		minutes := out.Runtime.Minutes()
 		out.FinishedPerMinute = float64(out.Finished) / minutes
 		out.FailedPerMinute = float64(out.Failed) / minutes
 	}
-	for code, n := range &s.codes {
-		if n == 0 {
-			continue
-		}
-		out.StatusCodes = append(out.StatusCodes, StatusCount{code, n})
-		class := code / 100
+	for _, c := range out.StatusCodes {
+		class := c.Code / 100
 		if class >= len(out.StatusClasses) {
 			class = 0
 		}
-		out.StatusClasses[class] += n
+		out.StatusClasses[class] += c.Count
 	}
-	for n, count := range &s.retries {
-		if count == 0 {
-			continue
-		}
-		out.RetryHistogram = append(out.RetryHistogram, make([]uint64, n+1-len(out.RetryHistogram))...)
-		out.RetryHistogram[n] = count
-		if n > 0 {
-			out.Retried += count
-		}
+	for _, count := range s.retries[1:] {
+		out.Retried += count
 	}
 	return out
+}
+
+// statusCounts lists the codes that occurred, in ascending order.
+func (s *summaryState) statusCounts() []StatusCount {
+	var counts []StatusCount
+	for code, n := range &s.codes {
+		if n > 0 {
+			counts = append(counts, StatusCount{code, n})
+		}
+	}
+	return counts
+}
+
+// retryCounts is the histogram of retries without its trailing zeros.
+func (s *summaryState) retryCounts() []uint64 {
+	last := len(s.retries)
+	for last > 0 && s.retries[last-1] == 0 {
+		last--
+	}
+	return append([]uint64(nil), s.retries[:last]...)
 }
 
 // LogAttrs returns the Summary as the attributes of one log line.

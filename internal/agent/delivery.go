@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"probe/pkg/stats"
+)
+
+// delivery hands one interval at a time to the exporter, beside the pipeline.
+// It runs as a service: an exporter that panics is started again, and the
+// interval it had is counted as lost.
+type delivery struct {
+	part  *part
+	nowNS func() uint64
+	log   *slog.Logger
+	jobs  chan job
+
+	// idle is closed while there is nothing to deliver. Only the pipeline
+	// starts jobs; mu guards the rest.
+	mu          sync.Mutex
+	idle        chan struct{}
+	attempted   bool
+	lastErr     error
+	lastSuccess time.Duration // CLOCK_MONOTONIC
+	next        exporter      // that a job has made; nil: none
+
+	lost atomic.Uint64 // intervals
+}
+
+// job is one interval for one exporter.
+type job struct {
+	export   exporter
+	snapshot *stats.Snapshot
+	// replace ends the exporter after the delivery and makes another one; nil:
+	// it stays.
+	replace func(context.Context) exporter
+	done    chan struct{}
+}
+
+func newDelivery(p *part, nowNS func() uint64, log *slog.Logger) *delivery {
+	idle := make(chan struct{})
+	close(idle)
+	return &delivery{part: p, nowNS: nowNS, log: log, jobs: make(chan job, 1), idle: idle}
+}
+
+func (d *delivery) String() string { return d.part.name }
+
+func (d *delivery) busy() bool {
+	select {
+	case <-d.whenIdle():
+		return false
+	default:
+		return true
+	}
+}
+
+func (d *delivery) whenIdle() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.idle
+}
+
+// start hands over a job. The delivery must not be busy.
+func (d *delivery) start(j job) {
+	j.done = make(chan struct{})
+	d.mu.Lock()
+	d.idle = j.done
+	d.mu.Unlock()
+	d.jobs <- j
+}
+
+// Serve delivers until ctx ends; then a delivery that still runs is cut short.
+func (d *delivery) Serve(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case j := <-d.jobs:
+			d.deliver(ctx, j)
+		}
+	}
+}
+
+func (d *delivery) deliver(ctx context.Context, j job) {
+	d.part.begin(d.nowNS())
+	delivered := false
+	defer func() {
+		if !delivered {
+			d.lost.Add(1)
+		}
+		d.part.end()
+		close(j.done)
+	}()
+	err := j.export.Export(ctx, j.snapshot)
+	delivered = true
+	d.note(err)
+	if err != nil {
+		d.log.Warn("statsd delivery failed", "error", err)
+	}
+	if j.replace != nil {
+		next := j.replace(ctx)
+		d.mu.Lock()
+		d.next = next
+		d.mu.Unlock()
+	}
+}
+
+// takeNext returns the exporter that a job has made, once.
+func (d *delivery) takeNext() exporter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := d.next
+	d.next = nil
+	return next
+}
+
+func (d *delivery) note(err error) {
+	now := time.Duration(d.nowNS())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.attempted, d.lastErr = true, err
+	if err == nil {
+		d.lastSuccess = now
+	}
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"probe/pkg/export"
+	"probe/pkg/stats"
+)
+
+// exporter is what the agent needs of the one in pkg/export.
+type exporter interface {
+	// Export sends a snapshot, or keeps it to be sent; the error is for the log.
+	Export(ctx context.Context, s *stats.Snapshot) error
+	Counters() export.Counters
+	// Close sends what is left until ctx ends.
+	Close(ctx context.Context) error
+}
+
+// newExporter makes an exporter; it connects to nothing yet.
+func (a *Agent) newExporter(o Options) (exporter, error) {
+	eo, err := o.exportOptions(a.mono)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	x, err := export.New(eo)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// exportStatus is what is shown of the way to the statsd receiver.
+type exportStatus struct {
+	// Connected: what was sent last has arrived, as far as can be known.
+	Connected bool `json:"connected"`
+	// QueueBytes and QueueLines wait to be sent.
+	QueueBytes int `json:"queue_bytes"`
+	QueueLines int `json:"queue_lines"`
+	// Reconnects since the start.
+	Reconnects uint64 `json:"reconnects"`
+	// LastSuccess is the time of the last delivery, CLOCK_MONOTONIC; 0: none.
+	LastSuccess time.Duration `json:"last_success_ns"`
+	// Err is the last failure, "" after a success.
+	Err string `json:"error,omitempty"`
+
+	// attempted is false as long as there was nothing to send.
+	attempted bool
+}
+
+// working: connected, or nothing is lost for want of a connection yet.
+func (s exportStatus) working() bool {
+	return s.Connected || s.QueueLines > 0 || !s.attempted
+}
+
+// exportStatus is what the deliveries so far tell; an exporter without a
+// connection and without a queue knows no more.
+func (a *Agent) exportStatus() exportStatus {
+	d := a.deliver
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := exportStatus{Connected: d.attempted && d.lastErr == nil, LastSuccess: d.lastSuccess, attempted: d.attempted}
+	if d.lastErr != nil {
+		s.Err = d.lastErr.Error()
+	}
+	return s
+}
+
+// exportChanged reports whether b needs another exporter than a.
+func exportChanged(a, b Options) bool {
+	return a.Statsd != b.Statsd || a.Dialect != b.Dialect || a.Prefix != b.Prefix
+}
+
+// takeExport takes over from b what exportChanged looks at.
+func (o *Options) takeExport(b Options) {
+	o.Statsd, o.Dialect, o.Prefix = b.Statsd, b.Dialect, b.Prefix
+}
+
+// replacer returns what a delivery does after the last interval of an exporter:
+// it is closed, which sends what it has queued or leaves it in its spool, and
+// only then another one made, which may want the same spool. If the new
+// settings fail after all, those before are used again.
+func (a *Agent) replacer(old exporter, before, next Options) func(context.Context) exporter {
+	return func(ctx context.Context) exporter {
+		ctx, cancel := context.WithTimeout(ctx, lastFlush)
+		defer cancel()
+		if err := old.Close(ctx); err != nil {
+			a.log.Warn("previous statsd target", "error", err)
+		}
+		for _, o := range []Options{next, before} {
+			x, err := a.newExporter(o)
+			if err == nil {
+				return x
+			}
+			a.log.Error("statsd settings not usable", "statsd", o.Statsd, "error", err)
+		}
+		return nil
+	}
+}
+
+// takeReplacement goes on with the exporter that a delivery has made, if any.
+// What the one before has counted stays in the sums.
+func (a *Agent) takeReplacement() {
+	next := a.deliver.takeNext()
+	if next == nil {
+		return
+	}
+	a.export.Counters().Report(func(name string, value uint64) { a.exported[name] += value })
+	a.export = next
+}
+
+// reportExport hands over the counters of all exporters since the start.
+func (a *Agent) reportExport(add func(name string, value uint64)) {
+	a.export.Counters().Report(func(name string, value uint64) { add(name, value+a.exported[name]) })
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"probe/internal/agent"
+)
+
+// agentSettings are those of an agent in a process of its own.
+type agentSettings struct {
+	Statsd, StateDir, ReadyFile string
+	PID                         uint32
+	Trace                       bool
+	ShutdownTimeout             time.Duration
+}
+
+func agentMain() int {
+	var s agentSettings
+	if err := json.Unmarshal([]byte(os.Getenv(agentEnv)), &s); err != nil {
+		fmt.Fprintln(os.Stderr, "agent:", err)
+		return 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	err := agent.Run(ctx, agent.Options{
+		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: []uint32{s.PID},
+		Interval: killInterval, ShutdownTimeout: s.ShutdownTimeout,
+		StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: true,
+		Stdout: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "agent:", err)
+		return 1
+	}
+	return 0
+}
+
+func startAgent(t *testing.T, s agentSettings, stdout, stderr io.Writer) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childEnv+"="+childAgent, agentEnv+"="+string(text))
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// awaitFile waits for a ready file.
+func awaitFile(t *testing.T, name string, ended <-chan error) {
+	t.Helper()
+	for range 3000 {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("agent ended before it was ready: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("agent not ready")
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stats
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// MaxSeriesTotals is the number of series whose totals are kept.
+const MaxSeriesTotals = 1000
+
+// SeriesTotals adds up series over all intervals, idle ones included, so that
+// they can outlive the program. The first MaxSeriesTotals keys have totals of
+// their own; further ones share those of one key per role, made of Other. It is
+// safe for concurrent use; the zero value is empty.
+type SeriesTotals struct {
+	mu  sync.Mutex
+	all map[Key]*SeriesTotal
+}
+
+// SeriesTotal is what one series has added up to.
+type SeriesTotal struct {
+	Key
+	Requests      uint64 `json:"requests"`
+	Errors        uint64 `json:"errors"`
+	RequestBytes  uint64 `json:"request_bytes"`
+	ResponseBytes uint64 `json:"response_bytes"`
+	// Timed requests have a known duration; Duration is their sum, Max the
+	// longest.
+	Timed    uint64        `json:"timed"`
+	Duration time.Duration `json:"duration_ns"`
+	Max      time.Duration `json:"max_ns"`
+}
+
+// Add adds an interval.
+func (t *SeriesTotals) Add(s *Snapshot) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range s.Series {
+		one := &s.Series[i]
+		t.of(one.Key).plus(&SeriesTotal{
+			Requests: one.Requests, Errors: one.Errors, RequestBytes: one.RequestBytes, ResponseBytes: one.ResponseBytes,
+			Timed: one.Latency.Count, Duration: one.Latency.Sum, Max: one.Latency.Max,
+		})
+	}
+}
+
+func (t *SeriesTotals) of(k Key) *SeriesTotal {
+	if total := t.all[k]; total != nil {
+		return total
+	}
+	if len(t.all) >= MaxSeriesTotals {
+		k = Key{Service: Other, Method: Other, Route: Other, Role: k.Role}
+		if total := t.all[k]; total != nil {
+			return total
+		}
+	}
+	if t.all == nil {
+		t.all = make(map[Key]*SeriesTotal)
+	}
+	total := &SeriesTotal{Key: k}
+	t.all[k] = total
+	return total
+}
+
+func (t *SeriesTotal) plus(o *SeriesTotal) {
+	t.Requests += o.Requests
+	t.Errors += o.Errors
+	t.RequestBytes += o.RequestBytes
+	t.ResponseBytes += o.ResponseBytes
+	t.Timed += o.Timed
+	t.Duration = addDurations(t.Duration, o.Duration)
+	t.Max = max(t.Max, o.Max)
+}
+
+// List returns the totals, those with the most requests first.
+func (t *SeriesTotals) List() []SeriesTotal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]SeriesTotal, 0, len(t.all))
+	for _, one := range t.all {
+		list = append(list, *one)
+	}
+	slices.SortFunc(list, func(a, b SeriesTotal) int {
+		if c := cmp.Compare(b.Requests, a.Requests); c != 0 {
+			return c
+		}
+		return a.Key.Compare(b.Key)
+	})
+	return list
+}
+
+// Reset forgets all.
+func (t *SeriesTotals) Reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = nil
+}
+
+// Restore adds what List returned in an earlier run. A list that List cannot
+// have returned is an error and changes nothing.
+func (t *SeriesTotals) Restore(list []SeriesTotal) error {
+	if err := ValidateSeriesTotals(list); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range list {
+		t.of(list[i].Key).plus(&list[i])
+	}
+	return nil
+}
+
+// ValidateSeriesTotals reports what Restore refuses.
+func ValidateSeriesTotals(list []SeriesTotal) error {
+	if len(list) > MaxSeriesTotals+NumRoles {
+		return fmt.Errorf("%d series, at most %d", len(list), MaxSeriesTotals+NumRoles)
+	}
+	seen := make(map[Key]bool, len(list))
+	for i := range list {
+		one := &list[i]
+		switch {
+		case seen[one.Key]:
+			return errors.New("a series is there twice")
+		case int(one.Role) >= NumRoles:
+			return fmt.Errorf("series of the unknown role %d", one.Role)
+		case one.Errors > one.Requests, one.Timed > one.Requests, one.Duration < 0, one.Max < 0:
+			return errors.New("a series contradicts itself")
+		}
+		seen[one.Key] = true
+	}
+	return nil
+}
