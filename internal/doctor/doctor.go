@@ -58,7 +58,8 @@ type Options struct {
 	Target export.Target
 	Prefix string
 	// Proc and Sys are the host's /proc and /sys; empty means HOST_PROC and
-	// HOST_SYS, else /proc and /sys. Root is what all other paths are below.
+	// HOST_SYS, else /proc and /sys. Root is what all other paths of the host
+	// are below; empty means HOST_ROOT, else /.
 	Proc, Sys, Root string
 	// LockDir is where running agents are found; empty means single.Dir.
 	LockDir string
@@ -68,7 +69,7 @@ func (o *Options) setDefaults() {
 	for _, path := range []struct {
 		field         *string
 		env, fallback string
-	}{{&o.Proc, "HOST_PROC", "/proc"}, {&o.Sys, "HOST_SYS", "/sys"}, {&o.Root, "", "/"}, {&o.LockDir, "", single.Dir}} {
+	}{{&o.Proc, "HOST_PROC", "/proc"}, {&o.Sys, "HOST_SYS", "/sys"}, {&o.Root, "HOST_ROOT", "/"}, {&o.LockDir, "", single.Dir}} {
 		if *path.field == "" && path.env != "" {
 			*path.field = os.Getenv(path.env)
 		}

@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,7 +88,8 @@ func Acquire(dir, key string) (*Lock, Holder, error) {
 	return nil, Holder{}, fmt.Errorf("lock %s: it changes all the time", path)
 }
 
-// prepare makes dir and refuses one in which others could lock.
+// prepare makes dir and refuses one in which others could lock. One of our own
+// is closed to them: the kubelet makes it as open as any other.
 func prepare(dir string) error {
 	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return err
@@ -96,7 +98,11 @@ func prepare(dir string) error {
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+	open := info.Mode().Perm()&^dirMode != 0
+	if stat, known := info.Sys().(*syscall.Stat_t); info.IsDir() && open && known && int(stat.Uid) == os.Geteuid() {
+		return os.Chmod(dir, dirMode)
+	}
+	if !info.IsDir() || open {
 		return fmt.Errorf("%s is open to other users: chmod 700 %s", dir, dir)
 	}
 	return nil

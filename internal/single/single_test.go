@@ -144,8 +144,8 @@ func TestNeverTwo(t *testing.T) {
 	}
 }
 
-// A directory in which any user could lock is not trusted.
-func TestOpenDirectoryIsRefused(t *testing.T) {
+// A directory in which any user could lock is closed, or not trusted.
+func TestOpenDirectory(t *testing.T) {
 	dir := place(t)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -153,8 +153,23 @@ func TestOpenDirectoryIsRefused(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := single.Acquire(dir, "k"); err == nil || errors.Is(err, single.ErrHeld) {
-		t.Errorf("%v, want a refusal", err)
+	lock, _, err := single.Acquire(dir, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("our own directory: %v, %v; want it closed", info.Mode(), err)
+	}
+	if os.Geteuid() == 0 {
+		if err := errors.Join(os.Chmod(dir, 0o777), os.Chown(dir, 65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := single.Acquire(dir, "k"); err == nil || errors.Is(err, single.ErrHeld) {
+			t.Errorf("another user's: %v, want a refusal", err)
+		}
 	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
