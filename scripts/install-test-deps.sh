@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the servers and clients that scripts/conformance plays with, from
-# Debian packages, without starting any of them. Does nothing, quickly, when
+# Installs the servers and clients that scripts/conformance plays with, and what
+# deploy/validate needs to try packages and containers, from Debian packages, without starting any of them. Does nothing, quickly, when
 # nothing is missing.
 #
 #	scripts/install-test-deps.sh           install what is missing
@@ -41,6 +41,9 @@ need wrk wrk
 need curl curl
 need socat socat
 need ss iproute2
+need setpriv util-linux
+need rpm rpm
+need crun crun
 need /usr/bin/python3 python3
 need /usr/lib/python3/dist-packages/gunicorn python3-gunicorn
 need /usr/lib/python3/dist-packages/uvicorn python3-uvicorn
