@@ -24,7 +24,7 @@ EXEC    := $(if $(AS_ROOT),-exec '$(AS_ROOT)')
 
 # The packages that load BPF or drive the whole program; the rest is pure and
 # also runs under the race detector.
-BPF_PACKAGES  := ./bpf/... ./pkg/loader/... ./internal/agent/... ./cmd/...
+BPF_PACKAGES  := ./bpf/... ./pkg/loader/... ./internal/agent/... ./internal/doctor/... ./cmd/...
 PURE_PACKAGES  = $(shell $(GO) list ./... | grep -Ev '^probe/(bpf|cmd|scripts|pkg/loader|internal/architecture)(/|$$)')
 GO_TEST       := $(GO) test -count=1 -timeout 15m
 

@@ -23,6 +23,7 @@ var doctorExits = map[doctor.Status]exitCode{doctor.Degraded: 1, doctor.Broken: 
 func newDoctor(stdout io.Writer) *cobra.Command {
 	var o agent.Options
 	var asJSON bool
+	var config string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this kernel and these privileges allow, and how to fix what is missing",
@@ -33,10 +34,14 @@ for a moment where it may. Run it as the user, and in the container, of probe ru
 Exit code 0: all is fine. 1: something is degraded; probe works and does not
 measure or name something. 2: something is broken.`,
 		Example: `  probe doctor
-  probe doctor --statsd udp://127.0.0.1:8125 --json`,
+  probe doctor --statsd udp://127.0.0.1:8125 --json
+  probe doctor --config /etc/probe/config.yaml`,
 		Args: usageArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := fromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := fromFile(cmd.Flags(), config, validKeys(cmd.Root())); err != nil {
 				return err
 			}
 			target, prefix, err := o.Receiver()
@@ -59,6 +64,8 @@ measure or name something. 2: something is broken.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Statsd, "statsd", "", "the receiver of probe run --statsd (default: STATSD_HOST, else none)")
+	f.StringVar(&o.Dialect, "statsd-dialect", "plain", "the dialect of probe run --statsd-dialect")
+	f.StringVar(&config, "config", "", "take these from the config file of probe run")
 	f.StringVar(&o.Prefix, "prefix", "", "the prefix of probe run --prefix")
 	f.BoolVar(&asJSON, "json", false, "one JSON object")
 	return cmd

@@ -157,3 +157,25 @@ func TestProgramAcceptsChartConfig(t *testing.T) {
 	}
 	t.Error("no ConfigMap")
 }
+
+// What checks the program is no part of it.
+func TestProgramDependsOnNoTool(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "./cmd/probe")
+	list.Dir = "../.."
+	deps, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"k8s.io/", "helm.sh/", "goreleaser/", "sigs.k8s.io/"} {
+		if strings.Contains(string(deps), tool) || strings.Contains(string(module), tool) {
+			t.Errorf("the program's module depends on %s", tool)
+		}
+	}
+	if !strings.Contains(string(deps), "probe/internal/agent\n") {
+		t.Errorf("no list of dependencies: %.300s", deps)
+	}
+}
