@@ -14,7 +14,7 @@ BPF_CFLAGS ?= -O2 -g -Wall -Werror -Wpadded -I/usr/include/$(shell gcc -print-mu
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 2m
-# Arguments for run, bench and conformance: make run ARGS='--port 8080'
+# Arguments for run, bench, conformance and attribution: make run ARGS='--port 8080'
 ARGS     ?=
 
 # Loading BPF needs root. Go compiles as the calling user and only what it built
@@ -91,6 +91,15 @@ test-bpf: ## Run the tests that load BPF; a skip is a failure
 test-restart: ## Kill the agent 50 times under load and compare what it has kept
 	PROBE_REQUIRE_BPF=1 PROBE_KILL_ROUNDS=50 $(GO_TEST) $(EXEC) -run '^TestKill$$' -v ./internal/agent
 
+.PHONY: test-receivers
+test-receivers: deps ## Test the export with collectd, netdata and Telegraf as well
+	scripts/install-receivers.sh
+	$(GO_TEST) -tags receivers -run TestReal ./pkg/export
+
+.PHONY: reliability
+reliability: ## Kill receivers, cut networks, and write docs/reliability.md (ARGS=...); needs root
+	$(GO) run $(EXEC) ./scripts/reliability $(ARGS)
+
 .PHONY: deps
 deps: ## Install what building BPF and testing need (Debian, Ubuntu)
 	CLANG_VERSION=$(CLANG_VERSION) scripts/install-build-deps.sh
@@ -112,6 +121,7 @@ fmt: ## Format Go and BPF sources in place
 .PHONY: vet
 vet: ## Run go vet
 	$(GO) vet ./...
+	$(GO) vet -tags receivers ./pkg/export
 
 .PHONY: lint
 lint: vet ## Check format, licences and structure (and golangci-lint where installed)
@@ -128,6 +138,10 @@ bench: build ## Measure the cost of the attached probes (ARGS=...)
 .PHONY: conformance
 conformance: build ## Compare what probe sees with what servers and clients log (ARGS=...)
 	$(GO) run $(EXEC) ./scripts/conformance $(ARGS)
+
+.PHONY: attribution
+attribution: build ## Compare the split of a request's time with what servers measure (ARGS=...)
+	$(GO) run $(EXEC) ./scripts/attribution $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 2m) each

@@ -38,6 +38,8 @@ struct call {
 /* arch/x86/entry/syscalls/syscall_64.tbl */
 #define NR_read            0
 #define NR_write           1
+#define NR_pread64         17
+#define NR_pwrite64        18
 #define NR_readv           19
 #define NR_writev          20
 #define NR_sendfile        40
@@ -50,6 +52,8 @@ struct call {
 #define NR_accept4         288
 #define NR_recvmmsg        299
 #define NR_sendmmsg        307
+#define NR_preadv          295
+#define NR_pwritev         296
 #define NR_preadv2         327
 #define NR_pwritev2        328
 #define NR_io_uring_enter  426
@@ -80,6 +84,10 @@ struct call {
 #define NR_write           64
 #define NR_readv           65
 #define NR_writev          66
+#define NR_pread64         67
+#define NR_pwrite64        68
+#define NR_preadv          69
+#define NR_pwritev         70
 #define NR_sendfile        71
 #define NR_splice          76
 #define NR_accept          202
@@ -200,6 +208,16 @@ static __always_inline void call_classify(__u64 nr, struct call *call)
 	}
 }
 
+/* Where Go keeps its g, the goroutine that runs (its ABIInternal, since 1.17). */
+static __always_inline __u64 goroutine(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->r14;
+#else
+	return regs->regs[28];
+#endif
+}
+
 /* False in a page fault and in an interrupt: they leave no number. */
 static __always_inline bool in_system_call(struct pt_regs *regs)
 {
@@ -263,9 +281,13 @@ static __always_inline enum wait_class wait_class(__u64 nr)
 		return WAIT_CLASS_FUTEX;
 	case NR_read:
 	case NR_readv:
+	case NR_pread64:
+	case NR_preadv:
 	case NR_preadv2:
 	case NR_write:
 	case NR_writev:
+	case NR_pwrite64:
+	case NR_pwritev:
 	case NR_pwritev2:
 	case NR_sendfile:
 	case NR_splice:

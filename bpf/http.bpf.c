@@ -29,6 +29,8 @@
 #include "maps.h"
 #include "threads.h"
 #include "times.h"
+#include "delays.h"
+#include "lead.h"
 #include "user_buf.h"
 #include "classify.h"
 #include "emit.h"
@@ -133,6 +135,7 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 #include "entry_syscall.h"
 #include "sweep.h"
 #include "sched.h"
+#include "waking.h"
 #include "memory.h"
 
 /* Puts the enums into BTF, for the generated Go names. */

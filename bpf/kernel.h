@@ -20,6 +20,8 @@
 #define MSG_NOT_TAKEN (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)
 #define S_IFMT        0170000
 #define S_IFSOCK      0140000
+#define S_IFREG       0100000
+#define S_IFBLK       0060000
 #define EAGAIN        11
 #define PF_KTHREAD    0x00200000 /* include/linux/sched.h, since 2.6 */
 #define TASK_RUNNING  0          /* include/linux/sched.h */
@@ -108,11 +110,13 @@ struct files_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long r14;
 	unsigned long di;
 	unsigned long si;
 	unsigned long dx;
 	unsigned long r10;
 	unsigned long orig_ax;
+	unsigned long sp;
 };
 
 struct thread_info {
@@ -125,6 +129,7 @@ struct user_pt_regs {
 
 struct pt_regs {
 	__u64 regs[31];
+	__u64 sp;
 	__u64 orig_x0;
 	int syscallno;
 };

@@ -34,6 +34,7 @@ enum timed {
 /* A thread's counters at one moment. */
 struct stamp {
 	__u64 part[PROBE_PARTS]; /* full detail */
+	__u64 goroutine;         /* full detail: which read it, 0: not Go */
 	__u64 sum_exec;          /* the kernel's own, basic detail */
 	__u64 exec_start;
 	__u64 run_delay;

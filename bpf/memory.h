@@ -22,10 +22,7 @@ static __always_inline int reclaim(bool begins)
 		return 0;
 	book_running(t, bpf_ktime_get_ns());
 	t->changes++;
-	if (begins)
-		t->reclaim++;
-	else if (t->reclaim)
-		t->reclaim--;
+	t->reclaim = begins;
 	return 0;
 }
 

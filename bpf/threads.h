@@ -30,6 +30,9 @@ struct lead {
 	__u32 reads; /* ... and which of its requests */
 };
 
+/* Who waits for Python's interpreter lock asks for it again after 5 ms. */
+#define TURN_MOST_NS 10000000
+
 /* Only its own CPU and its waker write; they do so in turns. */
 struct thread_time {
 	__u64 part[PROBE_PARTS]; /* ns since first seen, up to since_ns */
@@ -37,8 +40,9 @@ struct thread_time {
 	__u64 changes;                /* of where the time goes */
 	__u64 read_part[PROBE_PARTS]; /* part[] when it read its last request */
 	struct lead lead;
-	__u64 futex;       /* address of the last futex wait, or 0 */
-	__u64 futex_ns;    /* its length, if a timer ended it */
+	__u64 futex;       /* address of the last futex wait */
+	__u64 turn;        /* ... and of the last one that a timer ended soon, or 0 */
+	__u64 turn_ns;     /* its length */
 	__u64 pushed_ns;   /* since the last read: wait for a CPU ... */
 	__u64 pushed_lead; /* (by how much it leads the others) */
 	__u32 pushed_tgid; /* ... behind this process */
@@ -49,8 +53,11 @@ struct thread_time {
 	__u32 follow;  /* a thread it woke that has no state yet, or 0 */
 	__u8 wait;     /* enum wait, while not running */
 	__u8 running;
-	__u8 reclaim; /* nesting of reclaim and compaction */
-	__u8 pad;
+	__u8 reclaim; /* in reclaim or compaction; they do not nest */
+	__u8 go;      /* goroutines run on it; FUTEX and POLL are its scheduler's */
+	__u8 idle;    /* ... which has waited since the last read */
+	__u8 woken;   /* enum probe_part of the wait that a wake-up ended, or 0 */
+	__u8 pad[6];
 };
 
 /* Thread → where its time goes; freed with it. Kernel 5.11. About 500 bytes. */
@@ -113,6 +120,20 @@ static __noinline int delays_create(__u32 tgid)
 	return 0;
 }
 
+/*
+ * Does the task, in a system call, run Go? What the register of the g points to
+ * begins with the bounds of its stack, and the task is on it.
+ */
+static __noinline bool runs_go(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u64 g = goroutine(regs), stack[2] = {};
+
+	if (!g || g & 7 || bpf_probe_read_user(stack, sizeof(stack), (void *)g))
+		return false;
+	return stack[0] <= regs->sp && regs->sp < stack[1] && stack[1] - stack[0] <= 1 << 30;
+}
+
 /* State of a thread that is running, made at its first use. */
 static __always_inline struct thread_time *thread_get(struct task_struct *task, __u64 now)
 {
@@ -127,6 +148,7 @@ static __always_inline struct thread_time *thread_get(struct task_struct *task, 
 	}
 	t->since_ns = now;
 	t->running = 1;
+	t->go = runs_go(task);
 	delays_create(task->tgid);
 	return t;
 }

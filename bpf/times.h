@@ -65,6 +65,7 @@ static __noinline int times_follow(struct thread_time *t, __u64 now)
 	} else if (!f->since_ns) {
 		/* Asleep, most likely; the next switch tells. */
 		f->wait = WAIT_OTHER;
+		f->go = t->go;
 		f->since_ns = now;
 	}
 	bpf_task_release(task);
@@ -102,8 +103,11 @@ static __noinline int times_begin(struct conn *c, __u64 now)
 		t->pushed_ns = 0;
 		t->pushed_lead = 0;
 		t->pushed_tgid = 0;
-		t->futex = 0;
+		t->turn = 0;
+		t->reclaim = 0; /* its end may have been missed */
+		t->idle = 0;
 		t->lead.tid = 0;
+		b->goroutine = t->go ? goroutine((struct pt_regs *)bpf_task_pt_regs(task)) : 0;
 		if (t->follow)
 			times_follow(t, now);
 	} else {
@@ -157,13 +161,18 @@ static __always_inline void spend_full(struct conn *c, struct thread_time *t, __
 	__builtin_memcpy(s->pushed_comm, t->pushed_comm, sizeof(s->pushed_comm));
 }
 
-/* Full detail, a thread answers that the reader woke for this request. */
-static __always_inline bool spend_handoff(struct conn *c, struct thread_time *t, __u64 now)
+/* Full detail, a thread answers that the reader woke for this request; in Go it
+ * must also be the goroutine that read it. */
+static __always_inline bool spend_handoff(struct conn *c, struct thread_time *t,
+					  struct task_struct *task, __u64 now)
 {
 	struct probe_times *s = &c->spent;
+	__u64 g = c->begin.goroutine;
 
 	if (cfg.detail != PROBE_DETAIL_FULL || t->lead.tid != c->tid ||
 	    t->lead.reads != c->begin.reads || t->lead.woken_ns < c->read_ns)
+		return false;
+	if (g && g != goroutine((struct pt_regs *)bpf_task_pt_regs(task)))
 		return false;
 	book_running(t, now);
 	for (int i = 0; i < PROBE_PARTS; i++)
@@ -189,12 +198,12 @@ static __noinline int times_spend(struct conn *c, __u64 now)
 	if (task->pid != (int)c->tid) {
 		__builtin_memset(s, 0, sizeof(*s));
 		s->attribution = PROBE_ATTR_HANDOFF;
-		if (!spend_handoff(c, t, now)) {
+		if (!spend_handoff(c, t, task, now)) {
 			s->attribution = PROBE_ATTR_PARTIAL;
 			s->part_ns[PROBE_PART_UNKNOWN] = now > c->read_ns ? now - c->read_ns : 0;
 		}
 	} else {
-		bool loop = c->begin.others || t->reads != c->begin.reads;
+		bool loop = c->begin.others || t->reads != c->begin.reads || t->idle;
 
 		s->attribution = loop ? PROBE_ATTR_LOOP : PROBE_ATTR_THREAD;
 		s->major_faults = (__u32)task->maj_flt - c->begin.major_faults;

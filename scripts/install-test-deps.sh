@@ -1,13 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the servers and clients that scripts/conformance plays with, and what
-# deploy/validate needs to try packages and containers, from Debian packages, without starting any of them. Does nothing, quickly, when
+# Installs the servers and clients that scripts/conformance plays with, from
+# Debian packages, and what deploy/validate needs to try packages and
+# containers, without starting any of them, and into bin/test-tools the statsd
+# receivers that the tests of pkg/export start. Does nothing, quickly, when
 # nothing is missing.
 #
 #	scripts/install-test-deps.sh           install what is missing
 #	scripts/install-test-deps.sh --check   only list what is missing
 set -eu
+cd "$(dirname "$0")/.."
 
 missing=
 
@@ -36,10 +39,13 @@ need ruby ruby
 need puma puma
 need gunicorn gunicorn
 need node nodejs
+need npm npm
+need gcc gcc libc6-dev
 need java default-jdk-headless
 need wrk wrk
 need curl curl
 need socat socat
+need ip iproute2
 need ss iproute2
 need setpriv util-linux
 need rpm rpm
@@ -58,12 +64,37 @@ if command -v java >/dev/null 2>&1 && ! command -v javac >/dev/null 2>&1; then
 	missing="$missing default-jdk-headless"
 fi
 
-if [ -z "$missing" ]; then
+# receivers installs the statsd receivers whose version is not there.
+tools=bin/test-tools
+statsd=0.9.0
+statsd_exporter=v0.31.0
+receivers_missing() {
+	[ -e "$tools/etsy-$statsd" ] || echo "statsd@$statsd"
+	[ -e "$tools/statsd_exporter-$statsd_exporter" ] || echo "statsd_exporter@$statsd_exporter"
+}
+receivers() {
+	mkdir -p "$tools"
+	if [ ! -e "$tools/etsy-$statsd" ]; then
+		npm install --prefix "$tools/etsy" --no-audit --no-fund --omit=optional --ignore-scripts "statsd@$statsd"
+		rm -rf "$tools/etsy/node_modules/statsd/examples" # Go sources among them
+		touch "$tools/etsy-$statsd"
+	fi
+	if [ ! -e "$tools/statsd_exporter-$statsd_exporter" ]; then
+		GOFLAGS=-buildvcs=false GOBIN="$PWD/$tools" go install "github.com/prometheus/statsd_exporter@$statsd_exporter"
+		touch "$tools/statsd_exporter-$statsd_exporter"
+	fi
+}
+
+if [ -z "$missing" ] && [ -z "$(receivers_missing)" ]; then
 	echo "nothing is missing"
 	exit 0
 fi
-echo "missing:$missing"
+echo "missing:$missing" $(receivers_missing)
 [ "${1-}" = --check ] && exit 1
+if [ -z "$missing" ]; then
+	receivers
+	exit 0
+fi
 
 if [ "$(id -u)" != 0 ]; then
 	echo "run it as root to install them" >&2
@@ -85,3 +116,4 @@ export DEBIAN_FRONTEND=noninteractive
 [ "${APT_UPDATED-}" = 1 ] || apt-get -q update
 # shellcheck disable=SC2086 # a list of packages
 apt-get -q install -y --no-install-recommends $missing </dev/null
+receivers

@@ -14,6 +14,7 @@
 #define PROBE_ENTRY_SOCKET_H
 #define PROBE_SWEEP_H
 #define PROBE_SCHED_H
+#define PROBE_WAKING_H
 #define PROBE_MEMORY_H
 #include "../http.bpf.c"
 
@@ -57,6 +58,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct unit_tcp);
 } unit_tcps SEC(".maps");
+
+/* A thread that waits (0) and the one that wakes it (1). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct thread_time);
+} unit_threads SEC(".maps");
 
 /* In: the first bytes of a piece, n of them valid. */
 struct classify_ctx {
@@ -300,6 +309,44 @@ int unit_number(struct number_ctx *ctx)
 	ctx->peeks = call_peeks(&call, ctx->nr);
 	if (call.kind == CALL_MMSG)
 		ctx->bytes = mmsg_bytes(&call, ctx->messages);
+	return 0;
+}
+
+/* In: a run-queue delay. Out: where it is counted. */
+struct delay_ctx {
+	__u64 ns;
+	__u64 bucket;
+};
+
+SEC("syscall")
+int unit_delay(struct delay_ctx *ctx)
+{
+	ctx->bucket = delay_bucket(ctx->ns);
+	return 0;
+}
+
+/* In: the time of a wake-up between the two threads, and which function. */
+struct lead_ctx {
+	__u64 now_ns;
+	__u8 book; /* book_helper, else lead_from */
+	__u8 leads;
+	__u8 pad[6];
+};
+
+SEC("syscall")
+int unit_lead(struct lead_ctx *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 zero = 0, one = 1;
+	struct thread_time *sleeper = bpf_map_lookup_elem(&unit_threads, &zero);
+	struct thread_time *waker = bpf_map_lookup_elem(&unit_threads, &one);
+
+	if (!sleeper || !waker)
+		return 1;
+	if (ctx->book)
+		book_helper(sleeper, waker, ctx->now_ns);
+	else
+		ctx->leads = lead_from(waker, task, &sleeper->lead);
 	return 0;
 }
 

@@ -125,6 +125,7 @@ type unitConn struct {
 	Begin      struct {
 		_           structs.HostLayout
 		Part        [10]uint64
+		Goroutine   uint64
 		SumExec     uint64
 		ExecStart   uint64
 		RunDelay    uint64
@@ -168,6 +169,12 @@ const (
 	unitConnPhasePHASE_OVER     unitConnPhase = 3
 )
 
+type unitDelayCtx struct {
+	_      structs.HostLayout
+	Ns     uint64
+	Bucket uint64
+}
+
 type unitDirection uint32
 
 const (
@@ -191,6 +198,14 @@ type unitGatherCtx struct {
 	From   uint64
 	Want   uint64
 	Got    uint64
+}
+
+type unitLeadCtx struct {
+	_     structs.HostLayout
+	NowNs uint64
+	Book  uint8
+	Leads uint8
+	Pad   [6]uint8
 }
 
 type unitNumberCtx struct {
@@ -277,6 +292,22 @@ const (
 	unitProbeHasPROBE_HAS_LOOP     unitProbeHas = 4096
 )
 
+type unitProbePart uint32
+
+const (
+	unitProbePartPROBE_PART_CPU       unitProbePart = 0
+	unitProbePartPROBE_PART_RUNQ      unitProbePart = 1
+	unitProbePartPROBE_PART_THROTTLED unitProbePart = 2
+	unitProbePartPROBE_PART_MEMORY    unitProbePart = 3
+	unitProbePartPROBE_PART_LOCK      unitProbePart = 4
+	unitProbePartPROBE_PART_DISK      unitProbePart = 5
+	unitProbePartPROBE_PART_NET       unitProbePart = 6
+	unitProbePartPROBE_PART_SLEEP     unitProbePart = 7
+	unitProbePartPROBE_PART_OTHER     unitProbePart = 8
+	unitProbePartPROBE_PART_UNKNOWN   unitProbePart = 9
+	unitProbePartPROBE_PARTS          unitProbePart = 10
+)
+
 type unitProbeRole uint32
 
 const (
@@ -358,7 +389,8 @@ type unitThreadTime struct {
 		Reads   uint32
 	}
 	Futex      uint64
-	FutexNs    uint64
+	Turn       uint64
+	TurnNs     uint64
 	PushedNs   uint64
 	PushedLead uint64
 	PushedTgid uint32
@@ -370,7 +402,10 @@ type unitThreadTime struct {
 	Wait       uint8
 	Running    uint8
 	Reclaim    uint8
-	Pad        uint8
+	Go         uint8
+	Idle       uint8
+	Woken      uint8
+	Pad        [6]uint8
 }
 
 type unitUnitBytes struct {
@@ -409,11 +444,14 @@ const (
 	unitMapUnitBytes         = "unit_bytes"
 	unitMapUnitConns         = "unit_conns"
 	unitMapUnitTcps          = "unit_tcps"
+	unitMapUnitThreads       = "unit_threads"
 	unitProgHttpSysExit      = "http_sys_exit"
 	unitProgUnitAdvance      = "unit_advance"
 	unitProgUnitClassify     = "unit_classify"
+	unitProgUnitDelay        = "unit_delay"
 	unitProgUnitEndsHead     = "unit_ends_head"
 	unitProgUnitGather       = "unit_gather"
+	unitProgUnitLead         = "unit_lead"
 	unitProgUnitNumber       = "unit_number"
 	unitProgUnitOnPiece      = "unit_on_piece"
 	unitProgUnitPieceRead    = "unit_piece_read"
@@ -481,8 +519,10 @@ type unitProgramSpecs struct {
 	HttpSysExit   *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
 	UnitAdvance   *ebpf.ProgramSpec `ebpf:"unit_advance"`
 	UnitClassify  *ebpf.ProgramSpec `ebpf:"unit_classify"`
+	UnitDelay     *ebpf.ProgramSpec `ebpf:"unit_delay"`
 	UnitEndsHead  *ebpf.ProgramSpec `ebpf:"unit_ends_head"`
 	UnitGather    *ebpf.ProgramSpec `ebpf:"unit_gather"`
+	UnitLead      *ebpf.ProgramSpec `ebpf:"unit_lead"`
 	UnitNumber    *ebpf.ProgramSpec `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.ProgramSpec `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.ProgramSpec `ebpf:"unit_piece_read"`
@@ -508,6 +548,7 @@ type unitMapSpecs struct {
 	UnitBytes     *ebpf.MapSpec `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.MapSpec `ebpf:"unit_conns"`
 	UnitTcps      *ebpf.MapSpec `ebpf:"unit_tcps"`
+	UnitThreads   *ebpf.MapSpec `ebpf:"unit_threads"`
 }
 
 // unitVariableSpecs contains global variables before they are loaded into the kernel.
@@ -567,6 +608,7 @@ type unitMaps struct {
 	UnitBytes     *ebpf.Map `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.Map `ebpf:"unit_conns"`
 	UnitTcps      *ebpf.Map `ebpf:"unit_tcps"`
+	UnitThreads   *ebpf.Map `ebpf:"unit_threads"`
 }
 
 func (m *unitMaps) Close() error {
@@ -586,6 +628,7 @@ func (m *unitMaps) Close() error {
 		m.UnitBytes,
 		m.UnitConns,
 		m.UnitTcps,
+		m.UnitThreads,
 	)
 }
 
@@ -618,8 +661,10 @@ type unitPrograms struct {
 	HttpSysExit   *ebpf.Program `ebpf:"http_sys_exit"`
 	UnitAdvance   *ebpf.Program `ebpf:"unit_advance"`
 	UnitClassify  *ebpf.Program `ebpf:"unit_classify"`
+	UnitDelay     *ebpf.Program `ebpf:"unit_delay"`
 	UnitEndsHead  *ebpf.Program `ebpf:"unit_ends_head"`
 	UnitGather    *ebpf.Program `ebpf:"unit_gather"`
+	UnitLead      *ebpf.Program `ebpf:"unit_lead"`
 	UnitNumber    *ebpf.Program `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.Program `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.Program `ebpf:"unit_piece_read"`
@@ -631,8 +676,10 @@ func (p *unitPrograms) Close() error {
 		p.HttpSysExit,
 		p.UnitAdvance,
 		p.UnitClassify,
+		p.UnitDelay,
 		p.UnitEndsHead,
 		p.UnitGather,
+		p.UnitLead,
 		p.UnitNumber,
 		p.UnitOnPiece,
 		p.UnitPieceRead,

@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 func cleanEnvironment(env *testscript.Env) error {
 	kept := env.Vars[:0]
 	for _, v := range env.Vars {
-		if !strings.HasPrefix(v, envPrefix) && !strings.HasPrefix(v, "STATSD_") {
+		if !strings.HasPrefix(v, envPrefix) && !strings.HasPrefix(v, "STATSD_") && !strings.HasPrefix(v, "DD_") {
 			kept = append(kept, v)
 		}
 	}

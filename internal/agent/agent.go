@@ -118,8 +118,12 @@ func build(o Options) (*Agent, error) {
 		a.trace = accesslog.New(o.Stdout, accesslog.Options{JSON: o.JSON, Query: o.Query, Slow: o.Slow, Wall: now.Wall, MemoryPressure: a.memoryPressure})
 		return a, nil
 	}
-	a.export, err = a.newExporter(o)
-	return a, err
+	x, err := a.newExporter(o)
+	if err != nil {
+		return nil, err
+	}
+	a.useExporter(x)
+	return a, nil
 }
 
 // summaryRole: an exchange seen at both ends counts once, at the server.
@@ -271,7 +275,8 @@ func (a *Agent) lastDrain() error {
 
 // lastDelivery sends what is left, after the delivery that may be on its way.
 func (a *Agent) lastDelivery() error {
-	limit := min(lastFlush, time.Duration(a.shutdownTimeout.Load()))
+	// The rest of the time is for what comes before and after.
+	limit := time.Duration(a.shutdownTimeout.Load()) * 3 / 4
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	select {
@@ -284,7 +289,7 @@ func (a *Agent) lastDelivery() error {
 	last := a.flushStats()
 	a.memory.add(last)
 	err := a.export.Export(ctx, last)
-	a.deliver.note(err)
+	a.deliver.note()
 	if err != nil {
 		a.log.Warn("last interval not delivered", "error", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"probe/pkg/stats"
 )
@@ -23,12 +22,11 @@ type delivery struct {
 
 	// idle is closed while there is nothing to deliver. Only the pipeline
 	// starts jobs; mu guards the rest.
-	mu          sync.Mutex
-	idle        chan struct{}
-	attempted   bool
-	lastErr     error
-	lastSuccess time.Duration // CLOCK_MONOTONIC
-	next        exporter      // that a job has made; nil: none
+	mu        sync.Mutex
+	idle      chan struct{}
+	attempted bool
+	using     exporter // nil before the first
+	next      exporter // that a job has made; nil: none
 
 	lost atomic.Uint64 // intervals
 }
@@ -99,7 +97,7 @@ func (d *delivery) deliver(ctx context.Context, j job) {
 	}()
 	err := j.export.Export(ctx, j.snapshot)
 	delivered = true
-	d.note(err)
+	d.note()
 	if err != nil {
 		d.log.Warn("statsd delivery failed", "error", err)
 	}
@@ -120,12 +118,23 @@ func (d *delivery) takeNext() exporter {
 	return next
 }
 
-func (d *delivery) note(err error) {
-	now := time.Duration(d.nowNS())
+// use says which exporter is shown from now on.
+func (d *delivery) use(x exporter) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.attempted, d.lastErr = true, err
-	if err == nil {
-		d.lastSuccess = now
-	}
+	d.using, d.attempted = x, false
+}
+
+// inUse returns it, and whether it has been given an interval.
+func (d *delivery) inUse() (x exporter, attempted bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.using, d.attempted
+}
+
+// note that an interval was handed over.
+func (d *delivery) note() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.attempted = true
 }

@@ -5,6 +5,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"probe/pkg/export"
@@ -16,13 +17,14 @@ type exporter interface {
 	// Export sends a snapshot, or keeps it to be sent; the error is for the log.
 	Export(ctx context.Context, s *stats.Snapshot) error
 	Counters() export.Counters
+	Status() export.Status
 	// Close sends what is left until ctx ends.
 	Close(ctx context.Context) error
 }
 
 // newExporter makes an exporter; it connects to nothing yet.
 func (a *Agent) newExporter(o Options) (exporter, error) {
-	eo, err := o.exportOptions(a.mono)
+	eo, err := o.exportOptions(a.clock)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
@@ -56,27 +58,27 @@ func (s exportStatus) working() bool {
 	return s.Connected || s.QueueLines > 0 || !s.attempted
 }
 
-// exportStatus is what the deliveries so far tell; an exporter without a
-// connection and without a queue knows no more.
+// exportStatus is what the exporter in use says; any goroutine may ask.
 func (a *Agent) exportStatus() exportStatus {
-	d := a.deliver
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := exportStatus{Connected: d.attempted && d.lastErr == nil, LastSuccess: d.lastSuccess, attempted: d.attempted}
-	if d.lastErr != nil {
-		s.Err = d.lastErr.Error()
+	x, attempted := a.deliver.inUse()
+	if x == nil {
+		return exportStatus{}
 	}
-	return s
+	s := x.Status()
+	return exportStatus{
+		Connected: s.Connected, QueueBytes: s.QueueBytes, QueueLines: s.QueueLines, Reconnects: s.Reconnects,
+		LastSuccess: s.LastSuccess, Err: s.Err, attempted: attempted,
+	}
 }
 
 // exportChanged reports whether b needs another exporter than a.
 func exportChanged(a, b Options) bool {
-	return a.Statsd != b.Statsd || a.Dialect != b.Dialect || a.Prefix != b.Prefix
+	return a.Statsd != b.Statsd || a.Dialect != b.Dialect || a.Prefix != b.Prefix || !reflect.DeepEqual(a.Export, b.Export)
 }
 
 // takeExport takes over from b what exportChanged looks at.
 func (o *Options) takeExport(b Options) {
-	o.Statsd, o.Dialect, o.Prefix = b.Statsd, b.Dialect, b.Prefix
+	o.Statsd, o.Dialect, o.Prefix, o.Export = b.Statsd, b.Dialect, b.Prefix, b.Export
 }
 
 // replacer returns what a delivery does after the last interval of an exporter:
@@ -109,7 +111,13 @@ func (a *Agent) takeReplacement() {
 		return
 	}
 	a.export.Counters().Report(func(name string, value uint64) { a.exported[name] += value })
+	a.useExporter(next)
+}
+
+// useExporter lets next be the one that gets the intervals and is shown.
+func (a *Agent) useExporter(next exporter) {
 	a.export = next
+	a.deliver.use(next)
 }
 
 // reportExport hands over the counters of all exporters since the start.

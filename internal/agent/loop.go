@@ -25,7 +25,8 @@ const (
 	minDrain = time.Millisecond
 	// fillTarget is the part of the ring that one interval may fill.
 	fillTarget = 0.25
-	// lastFlush bounds the delivery of the last interval.
+	// lastFlush bounds what an exporter that is replaced may take to send what
+	// it has queued.
 	lastFlush = 5 * time.Second
 )
 

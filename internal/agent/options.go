@@ -12,11 +12,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
-	"probe/pkg/export"
 	"probe/pkg/loader"
 )
 
@@ -43,6 +40,8 @@ type Options struct {
 	// name. Interval is between two flushes, LogInterval between log lines.
 	Statsd, Dialect, Prefix string
 	Interval, LogInterval   time.Duration
+	// Export is everything else about the lines and their way.
+	Export ExportOptions
 
 	// SnapshotInterval is between two looks at the host, 0 for none; Thresholds
 	// say when it is overloaded.
@@ -101,7 +100,7 @@ func (o Options) Validate() error {
 		err = lo.Validate()
 	}
 	if err == nil && !o.Trace {
-		_, err = o.exportOptions(nil)
+		err = o.validateExport()
 	}
 	if err == nil && o.Interval < MinInterval && !o.Trace {
 		err = fmt.Errorf("interval %v: at least %v", o.Interval, MinInterval)
@@ -140,40 +139,4 @@ func (o Options) loaderOptions() (loader.Options, error) {
 		return lo, fmt.Errorf("unknown role %q: want server, client or both", o.Role)
 	}
 	return lo, nil
-}
-
-// exportOptions: flags win over STATSD_* variables, which win over stdout.
-func (o Options) exportOptions(now func() time.Duration) (export.Options, error) {
-	eo := export.Options{Prefix: o.Prefix, Host: hostname(), Now: now, Stdout: o.Stdout}
-	env, err := export.TargetFromEnv(os.Getenv)
-	if err != nil && o.Statsd == "" {
-		return eo, err
-	}
-	if eo.Prefix == "" {
-		eo.Prefix = env.Prefix
-	}
-	switch {
-	case o.Statsd != "":
-		if eo.Target, err = export.ParseTarget(o.Statsd); err != nil {
-			return eo, err
-		}
-	case env.HasTarget:
-		eo.Target = env.Target
-	}
-	eo.Dialect, err = export.ParseDialect(o.Dialect)
-	return eo, err
-}
-
-// hostname is the first label: a dot would end the segment of a plain name. A
-// pod has a name of its own, so its manifest says that of the node.
-func hostname() string {
-	name := os.Getenv("NODE_NAME")
-	if name == "" {
-		var err error
-		if name, err = os.Hostname(); err != nil {
-			return ""
-		}
-	}
-	name, _, _ = strings.Cut(name, ".")
-	return name
 }

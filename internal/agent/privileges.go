@@ -43,9 +43,9 @@ func (o Options) laterPrivileges(bpf bool) privilege.Set {
 			keep |= privilege.Of(privilege.NetBindService)
 		}
 	}
-	// Totals are written for as long as it runs, and connecting again to a
+	// Totals and the spool are written for as long as it runs, and connecting again to a
 	// receiver's socket is writing to it: both may be another user's.
-	if o.StateDir != "" {
+	if o.StateDir != "" || o.Export.SpoolDir != "" {
 		keep |= privilege.Of(privilege.DACOverride)
 	}
 	if target, _, err := o.Receiver(); err == nil {

@@ -25,6 +25,8 @@ func TestLaterPrivileges(t *testing.T) {
 		{"old kernel", Options{}, true, names | privilege.Of(privilege.BPF, privilege.Perfmon, privilege.SysAdmin)},
 		{"high port", Options{Listen: "127.0.0.1:9102"}, false, names},
 		{"low port", Options{Listen: "127.0.0.1:80"}, false, names | privilege.Of(privilege.NetBindService)},
+		{"receiver of another user", Options{Statsd: "unix:///run/statsd.sock"}, false, names | privilege.Of(privilege.DACOverride)},
+		{"spool", Options{Export: ExportOptions{SpoolDir: "/var/spool/probe"}}, false, names | privilege.Of(privilege.DACOverride)},
 		{"totals", Options{StateDir: "/var/lib/probe"}, false, names | privilege.Of(privilege.DACOverride)},
 	}
 	for _, tt := range tests {

@@ -20,7 +20,9 @@ type Reloaded struct {
 // What can change while the agent runs. The names are those of the flags.
 var (
 	// exportSettings need another exporter, which takes over after the next flush.
-	exportSettings = []string{"statsd", "statsd-dialect", "prefix"}
+	exportSettings = []string{
+		"statsd", "statsd-dialect", "prefix", "tags", "tag", "name-template", "queue-bytes", "queue-age", "spool-dir", "spool-bytes",
+	}
 	// otherSettings are looked at whenever they are needed.
 	otherSettings = []string{"route", "interval", "log-interval", "log-level", "shutdown-timeout"}
 )

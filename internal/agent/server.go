@@ -192,7 +192,7 @@ func (v *view) Metrics(ctx context.Context) endpoint.Metrics {
 		return m
 	}
 	s := a.exportStatus()
-	m.Export = &endpoint.Export{Connected: s.Connected, QueueBytes: s.QueueBytes, QueueLines: s.QueueLines, Reconnects: s.Reconnects}
+	m.Export = &endpoint.Export{Connected: s.Connected, QueueBytes: s.QueueBytes, QueueLines: s.QueueLines}
 	if s.LastSuccess > 0 {
 		m.Export.LastSuccess = a.clock.Wall(uint64(s.LastSuccess))
 	}

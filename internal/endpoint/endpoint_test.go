@@ -137,7 +137,7 @@ func sampleMetrics() Metrics {
 	return Metrics{
 		Version: "v1", Complete: true, Source: "socket", ByRole: r.Totals().ByRole, Series: 2,
 		Self:   []Counter{{"kernel.dropped.ring_full", 5}, {"kernel.dropped.no_state", 6}, {"stats.requests", 3}, {"a-b.c.d.e", 1}, {"plain", 2}},
-		Export: &Export{Connected: true, QueueBytes: 100, QueueLines: 3, Reconnects: 4, LastSuccess: time.Unix(1000, 5e8)},
+		Export: &Export{Connected: true, QueueBytes: 100, QueueLines: 3, LastSuccess: time.Unix(1000, 5e8)},
 		Programs: []Program{
 			{Name: "http_sock_send", Attached: true, Measured: true, Runs: 9, RunTime: 1500 * time.Millisecond},
 			{Name: "http_arrival"},

@@ -48,7 +48,6 @@ type Counter struct {
 type Export struct {
 	Connected              bool
 	QueueBytes, QueueLines int
-	Reconnects             uint64
 	// LastSuccess is zero when there was none yet.
 	LastSuccess time.Time
 }
@@ -181,7 +180,6 @@ func (e emitter) export(x *Export) {
 	e.gauge("export_connected", "1 if the last delivery arrived, as far as can be known.", truth(x.Connected))
 	e.gauge("export_queue_bytes", "Bytes waiting to be sent.", float64(x.QueueBytes))
 	e.gauge("export_queue_lines", "Lines waiting to be sent.", float64(x.QueueLines))
-	e.counter("export_reconnects_total", "Connections made again.", float64(x.Reconnects))
 	if !x.LastSuccess.IsZero() {
 		e.gauge("export_last_success_timestamp_seconds", "When the last delivery succeeded.", seconds(x.LastSuccess))
 	}

@@ -2,59 +2,142 @@
 
 package export
 
-// plain writes prefix.host.service.scope.route.METHOD.status.metric, and for
-// figures of a whole service prefix.host.service.scope.metric, of the host
-// prefix.host.scope.metric. Self counters are prefix.self.metric: they are sums
-// over all hosts.
-type plain struct{}
+import (
+	"slices"
+	"strings"
+)
 
-func (plain) render(id identity) parts {
-	if id.level == levelSelf {
-		return parts{head: id.prefix + "." + id.scope + "."}
+// plain writes everything into the name, as a template says. A segment with a
+// variable that the line does not have is left out: figures of a whole service
+// have neither route, method nor status, those of the host no service either.
+// Self counters have no host: they are sums over all hosts.
+type plain struct{ template *template }
+
+func (t plain) names(f Field) bool {
+	return slices.ContainsFunc(t.template.segments, func(s templateSegment) bool {
+		return slices.ContainsFunc(s, func(token templateToken) bool { return token.variable == string(f) })
+	})
+}
+
+func (t plain) render(id *identity) parts {
+	values := t.values(id)
+	t.fit(id, values)
+	var head, mid []string
+	before, after := "", "" // what shares a segment with the metric's name
+	found := false
+	for _, segment := range t.template.segments {
+		if !segment.complete(values) {
+			continue
+		}
+		text, has := segment.text(values)
+		if has {
+			before, after, _ = strings.Cut(text, metricMark)
+			found = true
+			continue
+		}
+		if found {
+			mid = append(mid, "."+text)
+		} else {
+			head = append(head, text+".")
+		}
 	}
-	host, service := segment(id.host), segment(id.service)
-	if id.level == levelHost {
-		fit(maxNameLength-len(id.prefix)-len(id.scope)-longestName-len("..."), piece{&host, id.host})
-		return parts{head: id.prefix + "." + host + "." + id.scope + "."}
+	p := parts{head: strings.Join(head, "") + before, mid: after + strings.Join(mid, "")}
+	if p.head != "" && !isLetter(p.head[0]) {
+		p.head = "x" + p.head
 	}
-	if id.level == levelService {
-		used := len(id.prefix) + len(id.scope) + longestName + len("....")
-		fit(maxNameLength-used, piece{&host, id.host}, piece{&service, id.service})
-		return parts{head: id.prefix + "." + host + "." + service + "." + id.scope + "."}
+	return p
+}
+
+// metricMark stands for the metric's name while a segment is put together; no
+// safe text contains it.
+const metricMark = "\x00"
+
+// complete reports whether the segment has a value for each variable.
+func (s templateSegment) complete(values map[string]string) bool {
+	for _, token := range s {
+		if _, has := values[token.variable]; token.variable != "" && !has {
+			return false
+		}
 	}
-	route := routeSegment(id.route)
-	method := cut(segment(id.method), minSegmentLength, id.method)
-	status := segment(id.status)
-	used := len(id.prefix) + len(id.scope) + len(method) + len(status) + longestName + len(".......")
-	fit(maxNameLength-used,
-		piece{&host, id.host}, piece{&service, id.service}, piece{&route, id.route})
-	return parts{head: id.prefix + "." + host + "." + service + "." + id.scope + "." +
-		route + "." + method + "." + status + "."}
+	return true
+}
+
+// text puts the segment together; has reports whether the metric's name is in it.
+func (s templateSegment) text(values map[string]string) (text string, has bool) {
+	for _, token := range s {
+		text += token.literal + values[token.variable]
+		has = has || token.variable == varMetric
+	}
+	return text, has
+}
+
+// values are the segments for the variables that the line has.
+func (t plain) values(id *identity) map[string]string {
+	values := map[string]string{"": "", varPrefix: id.prefix, varScope: id.scope, varMetric: metricMark}
+	for _, f := range Fields() {
+		value, has := id.field(f)
+		switch {
+		case !has || f == FieldHost && id.level == levelSelf:
+		case f == FieldRoute:
+			values[string(f)] = routeSegment(value)
+		case f == FieldMethod:
+			values[string(f)] = cut(segment(value), minSegmentLength, value)
+		default:
+			values[string(f)] = segment(value)
+		}
+	}
+	for _, tag := range t.template.tags {
+		values[tag.Key] = cut(segment(tag.Value), minSegmentLength, tag.Value)
+	}
+	return values
+}
+
+// fit cuts host, service and route until the longest name fits.
+func (t plain) fit(id *identity, values map[string]string) {
+	used := longestName
+	var pieces []*piece
+	for _, segment := range t.template.segments {
+		if !segment.complete(values) {
+			continue
+		}
+		used++ // the dot
+		for _, token := range segment {
+			used += len(token.literal)
+			switch f := Field(token.variable); f {
+			case FieldHost, FieldService, FieldRoute:
+				original, _ := id.field(f)
+				pieces = append(pieces, &piece{name: token.variable, segment: values[token.variable], original: original})
+			default:
+				used += len(values[token.variable])
+			}
+		}
+	}
+	cutPieces(maxNameLength-used, pieces)
+	for _, p := range pieces {
+		values[p.name] = p.segment
+	}
 }
 
 // piece is a segment and what it was made from.
-type piece struct {
-	segment  *string
-	original string
-}
+type piece struct{ name, segment, original string }
 
-// fit cuts the longest pieces until all together have at most limit
+// cutPieces cuts the longest pieces until all together have at most limit
 // characters. It stops at minSegmentLength each.
-func fit(limit int, pieces ...piece) {
-	for {
+func cutPieces(limit int, pieces []*piece) {
+	for len(pieces) > 0 {
 		total, longest := 0, pieces[0]
 		for _, p := range pieces {
-			total += len(*p.segment)
-			if len(*p.segment) > len(*longest.segment) {
+			total += len(p.segment)
+			if len(p.segment) > len(longest.segment) {
 				longest = p
 			}
 		}
-		length := len(*longest.segment)
+		length := len(longest.segment)
 		if total <= limit || length <= minSegmentLength {
 			return
 		}
 		// Not below the second longest at once would keep more of it, but one
 		// long segment is the rule.
-		*longest.segment = cut(*longest.segment, max(length-(total-limit), minSegmentLength), longest.original)
+		longest.segment = cut(longest.segment, max(length-(total-limit), minSegmentLength), longest.original)
 	}
 }

@@ -3,6 +3,9 @@
 package export
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,6 +30,17 @@ type EncoderOptions struct {
 	Host string
 	// Dialect of the lines. Empty: Plain.
 	Dialect Dialect
+	// Fields are what each line says about its series. Nil: all of Fields.
+	Fields []Field
+	// Template of names in the plain dialect, for example DefaultTemplate. A
+	// template leaves no say to Fields. Empty: DefaultTemplate.
+	Template string
+	// Tags are constant, on every line. SelfTags are on the lines of self
+	// counters besides, in dialects with tags; Tags of the same key win.
+	Tags, SelfTags []Tag
+	// MaxLine is the most bytes of a line with several values (DogStatsD11
+	// only), '\n' included. 0: DefaultMaxPayload.
+	MaxLine int
 	// MaxCached bounds the series whose fixed parts are kept (about 0.5 KB
 	// each); others are rendered again each time. 0: 20000.
 	MaxCached int
@@ -38,12 +52,18 @@ type EncoderOptions struct {
 type Encoder struct {
 	opt      EncoderOptions
 	renderer renderer
-	cache    map[cacheKey]*cachedParts
-	interval uint64
+	packed   bool
+	// perService: lines say which service they are about.
+	perService bool
+	cache      map[cacheKey]*cachedParts
+	interval   uint64
 	// scratch holds the parts of a series that found no room in the cache,
 	// suffix the part of a timing's line behind its value.
 	scratch cachedParts
 	suffix  []byte
+	// merged and gauges are the scratch of MergeInFlight.
+	merged map[parts]int
+	gauges []stats.InFlight
 }
 
 type cacheKey struct {
@@ -56,7 +76,8 @@ type cachedParts struct {
 	lastUsed uint64
 }
 
-// NewEncoder returns an Encoder; the only error is an unknown dialect.
+// NewEncoder returns an Encoder, or an error that names what is wrong with the
+// dialect, the template or a tag, and what is valid.
 func NewEncoder(opt EncoderOptions) (*Encoder, error) {
 	dialect, err := ParseDialect(string(opt.Dialect))
 	if err != nil {
@@ -69,9 +90,52 @@ func NewEncoder(opt EncoderOptions) (*Encoder, error) {
 	if opt.MaxCached <= 0 {
 		opt.MaxCached = defaultMaxCached
 	}
-	return &Encoder{
-		opt: opt, renderer: dialect.renderer(), cache: make(map[cacheKey]*cachedParts),
-	}, nil
+	if opt.MaxLine <= 0 {
+		opt.MaxLine = DefaultMaxPayload
+	}
+	e := &Encoder{
+		opt: opt, packed: dialect == DogStatsD11,
+		cache: make(map[cacheKey]*cachedParts), merged: make(map[parts]int),
+	}
+	if e.renderer, err = opt.newRenderer(dialect); err != nil {
+		return nil, err
+	}
+	e.perService = e.renderer.names(FieldService)
+	return e, nil
+}
+
+func (opt EncoderOptions) newRenderer(dialect Dialect) (renderer, error) {
+	fields := opt.Fields
+	if fields == nil {
+		fields = Fields()
+	}
+	if dialect != Plain {
+		if opt.Template != "" {
+			return nil, fmt.Errorf("a name template is for the dialect %s, not %s", Plain, dialect)
+		}
+		self := slices.DeleteFunc(slices.Clone(opt.SelfTags), func(tag Tag) bool {
+			return slices.ContainsFunc(opt.Tags, func(t Tag) bool { return t.Key == tag.Key })
+		})
+		if err := checkTags(self, nil); err != nil {
+			return nil, err
+		}
+		return tagged{syntaxOf(dialect), fields, opt.Tags, self}, checkTags(opt.Tags, fields)
+	}
+	// A key of a field that is not selected would still be that variable.
+	if err := checkTags(opt.Tags, Fields()); err != nil {
+		return nil, err
+	}
+	text := opt.Template
+	if text == "" {
+		text = defaultTemplate(fields, opt.Tags)
+	} else if opt.Fields != nil {
+		return nil, errors.New("a name template and a selection of tags exclude each other; leave one out")
+	}
+	t, err := parseTemplate(text, opt.Tags)
+	if err != nil {
+		return nil, err
+	}
+	return plain{t}, nil
 }
 
 // AppendSeries appends all lines of a series.
@@ -114,21 +178,49 @@ func (e *Encoder) appendTimings(dst []byte, p *cachedParts, name string, values 
 	first := len(dst)
 	dst = appendName(dst, p, name)
 	fixed := len(dst) - first
+	line := first // where the current one begins
 	for i, v := range values {
-		if i > 0 {
+		switch {
+		case i == 0:
+		case e.packed && len(dst)-line+len(":")+maxMillis+len(e.suffix) <= e.opt.MaxLine:
+			dst = append(dst, ':')
+		default:
+			dst = append(dst, e.suffix...)
+			line = len(dst)
 			dst = append(dst, dst[first:first+fixed]...)
 		}
 		dst = appendMillis(dst, v)
-		dst = append(dst, e.suffix...)
 	}
-	return dst
+	return append(dst, e.suffix...)
+}
+
+// MergeInFlight adds up the gauges whose lines would have the same name and
+// tags, of which a receiver would keep the last. The result is valid until the
+// next call.
+func (e *Encoder) MergeInFlight(gauges []stats.InFlight) []stats.InFlight {
+	clear(e.merged)
+	kept := e.gauges[:0]
+	for _, g := range gauges {
+		key := e.partsOf(inFlightKey(&g)).parts
+		if i, again := e.merged[key]; again {
+			kept[i].N += g.N
+			continue
+		}
+		e.merged[key] = len(kept)
+		kept = append(kept, g)
+	}
+	e.gauges = kept
+	return kept
+}
+
+func inFlightKey(g *stats.InFlight) cacheKey {
+	return cacheKey{Key: stats.Key{Service: g.Service, Role: g.Role}, level: levelService}
 }
 
 // AppendInFlight appends the gauge of a service. A negative value needs two
 // lines (see appendGauge), which belong into one packet: Packer.AddTogether.
 func (e *Encoder) AppendInFlight(dst []byte, g *stats.InFlight) []byte {
-	key := cacheKey{Key: stats.Key{Service: g.Service, Role: g.Role}, level: levelService}
-	return appendGauge(dst, e.partsOf(key), nameInFlight, int64(g.N))
+	return appendGauge(dst, e.partsOf(inFlightKey(g)), nameInFlight, int64(g.N))
 }
 
 // AppendSelf appends a self counter unless its delta is 0.
@@ -169,12 +261,16 @@ func (e *Encoder) render(key cacheKey) parts {
 		status: strconv.Itoa(int(key.Status)),
 	}
 	if key.level != levelSelf {
-		return e.renderer.render(id)
+		return e.renderer.render(&id)
 	}
 	id.scope = scopeSelf
-	p := e.renderer.render(id)
+	p := e.renderer.render(&id)
 	// The metric's name is part of the key: let head hold it all.
-	p.head += dotted(key.Service, maxNameLength-len(p.head))
+	room := maxNameLength - len(p.head)
+	if _, isPlain := e.renderer.(plain); isPlain {
+		room -= len(p.mid)
+	}
+	p.head += dotted(key.Service, max(room, minSegmentLength))
 	return p
 }
 
@@ -208,6 +304,9 @@ func appendEnd(dst []byte, t Type, p *cachedParts) []byte {
 	dst = append(append(dst, '|'), t...)
 	return append(append(dst, p.tail...), '\n')
 }
+
+// maxMillis is the most characters of appendMillis.
+const maxMillis = len("9223372036854.775807")
 
 // appendMillis appends d in milliseconds, exactly, with at most six decimals
 // and no exponent, which some receivers do not read. Negative is 0.

@@ -11,13 +11,17 @@ import (
 )
 
 // AppendHost appends the figures of the host; those that are not known are left
-// out. There are some hundred lines per interval, so nothing of them is cached.
+// out, and those of services and ports unless lines name a service: a receiver
+// would keep those of the last one. There are some hundred lines per interval, so nothing of them is cached.
 func (e *Encoder) AppendHost(dst []byte, h *stats.HostInterval) []byte {
 	l := hostLines{dst: dst, parts: e.hostParts(levelHost, scopeHost, "")}
 	l.host(h)
 	l.overload(h)
 	l.parts = e.hostParts(levelHost, scopeDelay, "")
 	l.schedDelay(h.SchedDelay)
+	if !e.perService {
+		return l.dst
+	}
 	for i := range h.Ports {
 		q := &h.Ports[i]
 		l.parts = e.hostParts(levelService, scopeAcceptQueue, "port-"+strconv.Itoa(int(q.Port)))
@@ -34,8 +38,12 @@ func (e *Encoder) AppendHost(dst []byte, h *stats.HostInterval) []byte {
 	return l.dst
 }
 
-// AppendDelays appends the waits for a CPU of services.
+// AppendDelays appends the waits for a CPU of services, unless lines do not name
+// a service.
 func (e *Encoder) AppendDelays(dst []byte, delays []stats.ServiceDelay) []byte {
+	if !e.perService {
+		return dst
+	}
 	l := hostLines{dst: dst}
 	for i := range delays {
 		l.parts = e.hostParts(levelService, scopeServiceWait, delays[i].Service)
@@ -45,7 +53,7 @@ func (e *Encoder) AppendDelays(dst []byte, delays []stats.ServiceDelay) []byte {
 }
 
 func (e *Encoder) hostParts(l level, scope, service string) *cachedParts {
-	return &cachedParts{parts: e.renderer.render(identity{
+	return &cachedParts{parts: e.renderer.render(&identity{
 		prefix: e.opt.Prefix, scope: scope, host: e.opt.Host, service: service, level: l,
 	})}
 }

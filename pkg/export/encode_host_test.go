@@ -161,3 +161,17 @@ func TestHostLongestName(t *testing.T) {
 		}
 	}
 }
+
+// Without a service on the lines, those of all services would be one.
+func TestAppendHostWithoutServices(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]EncoderOptions{
+		"tags": {Dialect: Influx, Fields: []Field{FieldHost}}, "segments": {Fields: []Field{FieldHost}}, "template": {Template: "{host}.{scope}.{metric}"},
+	} {
+		e := newEncoder(t, opt)
+		got := string(e.AppendDelays(e.AppendHost(nil, fullHost()), []stats.ServiceDelay{{Service: "shop"}}))
+		if strings.Contains(got, "host.service") || strings.Contains(got, "accept_queue") || !strings.Contains(got, "host.sched_delay.max") {
+			t.Errorf("%s:\n%s", name, got)
+		}
+	}
+}

@@ -241,7 +241,7 @@ func TestEncoderDoesNotAllocate(t *testing.T) {
 	for _, dialect := range dialects() {
 		e := newEncoder(t, EncoderOptions{Dialect: dialect})
 		p := NewPacker(DefaultMaxPayload, Datagram, func([]byte, int) {})
-		x := &Exporter{encoder: e, packer: p}
+		x := &Exporter{encoder: e, sender: &sender{packer: p}}
 		x.encode(snapshot)
 		if n := testing.AllocsPerRun(20, func() { x.encode(snapshot) }); n != 0 {
 			t.Errorf("%s: encode allocates %v times", dialect, n)

@@ -82,7 +82,7 @@ func TestLinesTooLongAreCounted(t *testing.T) {
 	t.Parallel()
 	server := listen(t, "127.0.0.1", 0)
 	x := newExporter(t, Options{
-		Target: Target{UDP, "127.0.0.1", server.port()}, Now: (&testClock{}).Now, MaxPayload: 16,
+		Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: server.port()}, Now: (&testClock{}).Now, MaxPayload: 16,
 	})
 	s := oneLine()
 	s.Self = append(s.Self, stats.SelfValue{Name: "much_too_long", Delta: 1})
@@ -143,14 +143,25 @@ func TestBadOptions(t *testing.T) {
 		"dialect":     {Dialect: "morse"},
 		"payload":     {MaxPayload: 65508},
 		"no payload":  {MaxPayload: -1},
-		"no clock":    {Target: Target{UDP, "h", 1}},
-		"no host":     {Target: Target{UDP, "", 1}, Now: now},
-		"no port":     {Target: Target{UDP, "h", 0}, Now: now},
-		"bad scheme":  {Target: Target{"tcp", "h", 1}, Now: now},
-		"bad dialect": {Target: Target{UDP, "h", 1}, Now: now, Dialect: "x"},
+		"no path":     {Target: Target{Scheme: Unix}, Now: now},
+		"short queue": {QueueBytes: 1000},
+		"age":         {QueueAge: -1},
+		"short spool": {SpoolBytes: 1000},
+		"spool UDP":   {Target: Target{Scheme: UDP, Host: "h", Port: 1}, Now: now, SpoolDir: "/x", Wall: time.Now},
+		"spool clock": {Target: Target{Scheme: TCP, Host: "h", Port: 1}, Now: now, SpoolDir: "/x"},
+		"template":    {Template: "{metric}.{x}"},
+		"tag":         {Tags: []Tag{{"host", "x"}}},
+		"no clock":    {Target: Target{Scheme: UDP, Host: "h", Port: 1}},
+		"no host":     {Target: Target{Scheme: UDP, Host: "", Port: 1}, Now: now},
+		"no port":     {Target: Target{Scheme: UDP, Host: "h", Port: 0}, Now: now},
+		"bad scheme":  {Target: Target{Scheme: "pigeon", Host: "h", Port: 1}, Now: now},
+		"bad dialect": {Target: Target{Scheme: UDP, Host: "h", Port: 1}, Now: now, Dialect: "x"},
 	} {
 		if x, err := New(opt); err == nil || x != nil {
 			t.Errorf("%s: New = %v, %v", name, x, err)
 		}
 	}
 }
+
+// export is Export for tests that have no context.
+func (x *Exporter) export(s *stats.Snapshot) error { return x.Export(context.Background(), s) }

@@ -77,9 +77,19 @@ const (
 	selfLinesDropped     = "export.lines_dropped"
 	selfLinesTooLong     = "export.line_too_long"
 	selfLinesRefused     = "export.lines_refused"
+	selfLinesReplayed    = "export.lines_replayed"
+	selfDroppedFull      = "export.dropped.queue_full"
+	selfDroppedAge       = "export.dropped.queue_age"
+	selfDroppedSpool     = "export.dropped.spool_unreadable"
+	selfDroppedClosed    = "export.dropped.closed"
 	selfErrorsRefused    = "export.send_errors.refused"
 	selfErrorsUnresolved = "export.send_errors.unresolved"
+	selfErrorsConnect    = "export.send_errors.connect"
+	selfErrorsNoBuffer   = "export.send_errors.no_buffer"
 	selfErrorsOther      = "export.send_errors.other"
+	selfErrorsSpool      = "export.spool_errors"
+	selfSpoolTorn        = "export.spool_torn"
+	selfReconnects       = "export.reconnects"
 )
 
 // selfMetrics are the self counters of stats and export; other parts of the
@@ -99,15 +109,25 @@ func selfMetrics() []Metric {
 		count(stats.SelfIDsUnknown, "calls", "calls by id that ended without a start"),
 		count(stats.SelfGaugesRefused, "calls", "in-flight gauges refused, too many services"),
 		count(stats.SelfCounterRefused, "calls", "self counters refused, too many names"),
-		count(selfPacketsSent, "packets", "packets handed to the kernel"),
-		count(selfBytesSent, "bytes", "payload bytes of these packets"),
-		count(selfLinesSent, "lines", "lines in these packets"),
-		count(selfLinesDropped, "lines", "lines lost: receiver unreachable, send failed, or out of time"),
+		count(selfPacketsSent, "packets", "packets handed to the kernel; on a connection, writes"),
+		count(selfBytesSent, "bytes", "bytes of these packets"),
+		count(selfLinesSent, "lines", "lines in these packets; on a connection, those that arrived"),
+		count(selfLinesDropped, "lines", "lines lost by a target without a queue: receiver unreachable, send failed, or out of time"),
 		count(selfLinesTooLong, "lines", "lines lost: longer than a payload"),
 		count(selfLinesRefused, "lines", "of the lines sent, those in a packet that the receiver's host refused"),
-		count(selfErrorsRefused, "errors", "refused packets (no one listens on the port)"),
+		count(selfLinesReplayed, "lines", "of the lines sent, those sent twice because the receiver died and may not have read them"),
+		count(selfDroppedFull, "lines", "oldest lines lost, the queue or the spool being full"),
+		count(selfDroppedAge, "lines", "lines lost: in the queue longer than --queue-age"),
+		count(selfDroppedSpool, "lines", "lines lost: their file in the spool could not be read"),
+		count(selfDroppedClosed, "lines", "lines lost: still in the queue at the end, without a spool"),
+		count(selfErrorsRefused, "errors", "refused packets (no one listens on the port or socket)"),
 		count(selfErrorsUnresolved, "errors", "failed look-ups of the receiver's name"),
+		count(selfErrorsConnect, "errors", "failed attempts to connect"),
+		count(selfErrorsNoBuffer, "errors", "packets for which the kernel had no room, the receiver not reading"),
 		count(selfErrorsOther, "errors", "other send errors"),
+		count(selfErrorsSpool, "errors", "payloads that could not be written to the spool, or read"),
+		count(selfSpoolTorn, "errors", "files of the spool whose end was cut off at the start, not being whole"),
+		count(selfReconnects, "connections", "connections to the receiver that were lost"),
 	}
 }
 

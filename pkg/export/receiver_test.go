@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,12 @@ import (
 	"probe/pkg/stats"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if first, isChild := os.LookupEnv(childEnv); isChild {
+		exportForever(first)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // receiver is a statsd server that keeps the lines it gets.
 type receiver struct {

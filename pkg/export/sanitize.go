@@ -105,18 +105,40 @@ func hash(s string) string {
 // ASCII and those with a meaning in some dialect become '_'; ':' and '/' stay,
 // but no ':' at the end. With its key it is at most maxTagLength long.
 func tagValue(key, s string) string {
-	if s == "" {
-		return unknown
-	}
-	value := strings.Map(func(c rune) rune {
+	value := mapTag(key, s, func(c rune) rune {
 		if c <= ' ' || c > '~' || strings.ContainsRune(",|#;=[]", c) {
 			return '_'
 		}
 		return c
-	}, s)
-	value = cut(value, maxTagLength-len(key)-1, s)
+	})
 	if strings.HasSuffix(value, ":") {
 		value = value[:len(value)-1] + "_"
 	}
 	return value
+}
+
+// strictTagValue is tagValue without ':', which ends a name.
+func strictTagValue(key, s string) string {
+	return strings.ReplaceAll(tagValue(key, s), ":", "_")
+}
+
+// graphiteTagValue keeps what the first statsd keeps: letters, digits, '_', '.'
+// and '-'. It makes '-' of '/' and so do we.
+func graphiteTagValue(key, s string) string {
+	return mapTag(key, s, func(c rune) rune {
+		switch {
+		case c == '/':
+			return '-'
+		case c < 0x80 && isSafe(byte(c)) || c == '.' || c == '-':
+			return c
+		}
+		return '_'
+	})
+}
+
+func mapTag(key, s string, safe func(rune) rune) string {
+	if s == "" {
+		return unknown
+	}
+	return cut(strings.Map(safe, s), max(maxTagLength-len(key)-1, minSegmentLength), s)
 }

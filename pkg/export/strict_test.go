@@ -16,12 +16,23 @@ type parsedLine struct {
 	// Raw is the value as written.
 	Raw  string
 	Type string
+	// Packed are all values of a line that may have several.
+	Packed []float64
 	// Rate is 1 when there is none.
 	Rate float64
 	Tags map[string]string
 }
 
-// strictParse accepts only what every receiver we know of reads in the same way.
+// values of the line, one or more.
+func (p *parsedLine) values() []float64 {
+	if p.Packed != nil {
+		return p.Packed
+	}
+	return []float64{p.Value}
+}
+
+// strictParse accepts only what the receivers of a dialect read in the same
+// way. A line with several values has them in Packed.
 func strictParse(line string, dialect Dialect) (parsedLine, error) {
 	p := parsedLine{Rate: 1}
 	for i := range len(line) {
@@ -37,11 +48,12 @@ func strictParse(line string, dialect Dialect) (parsedLine, error) {
 	if !found {
 		return p, fmt.Errorf("no value")
 	}
-	if err := checkName(name); err != nil {
+	name, err := p.nameAndTags(name, dialect)
+	if err != nil {
 		return p, err
 	}
-	p.Name, p.Raw, p.Type = name, value, sections[1]
-	if err := p.checkValue(); err != nil {
+	p.Name, p.Type = name, sections[1]
+	if err := p.checkValues(value, dialect); err != nil {
 		return p, err
 	}
 	rest := sections[2:]
@@ -53,16 +65,51 @@ func strictParse(line string, dialect Dialect) (parsedLine, error) {
 		p.Rate = rate
 		rest = rest[1:]
 	}
-	if dialect == DogStatsD {
+	if dialect.Datadog() {
 		if len(rest) != 1 {
 			return p, fmt.Errorf("%d sections behind the rate, want the tags", len(rest))
 		}
-		return p, p.parseTags(rest[0])
+		list, found := strings.CutPrefix(rest[0], "#")
+		if !found {
+			return p, fmt.Errorf("tags %q", rest[0])
+		}
+		return p, p.parseTags(list, ":", ",", "|#;=[]")
 	}
 	if len(rest) != 0 {
 		return p, fmt.Errorf("unexpected section %q", rest[0])
 	}
 	return p, nil
+}
+
+// nameAndTags takes the tags off a name and checks both.
+func (p *parsedLine) nameAndTags(s string, dialect Dialect) (name string, err error) {
+	const never = ",|#:;=[] "
+	name = s
+	if open := map[Dialect]string{Influx: ",", Graphite: ";", SignalFx: "[", Librato: "#"}[dialect]; open != "" {
+		var list string
+		var found bool
+		if name, list, found = strings.Cut(s, open); !found {
+			return name, fmt.Errorf("no tags in %q", s)
+		}
+		separator := ","
+		switch dialect {
+		case Graphite:
+			separator = ";"
+		case SignalFx:
+			if list, found = strings.CutSuffix(list, "]"); !found {
+				return name, fmt.Errorf("tags of %q are open", s)
+			}
+		}
+		if err := p.parseTags(list, "=", separator, never); err != nil {
+			return name, err
+		}
+		for _, value := range p.Tags {
+			if dialect == Graphite && strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") != "" {
+				return name, fmt.Errorf("tag value %q is changed by the first statsd", value)
+			}
+		}
+	}
+	return name, checkName(name)
 }
 
 func checkName(name string) error {
@@ -79,6 +126,23 @@ func checkName(name string) error {
 			}
 		}
 	}
+	return nil
+}
+
+// checkValues reads one value, or several where the dialect has that.
+func (p *parsedLine) checkValues(s string, dialect Dialect) error {
+	p.Raw = s
+	if dialect != DogStatsD11 || p.Type != "ms" {
+		return p.checkValue()
+	}
+	for raw := range strings.SplitSeq(s, ":") {
+		p.Raw = raw
+		if err := p.checkValue(); err != nil {
+			return err
+		}
+		p.Packed = append(p.Packed, p.Value)
+	}
+	p.Raw, p.Value = s, p.Packed[0]
 	return nil
 }
 
@@ -104,17 +168,13 @@ func (p *parsedLine) checkValue() (err error) {
 	return err
 }
 
-func (p *parsedLine) parseTags(section string) error {
-	list, found := strings.CutPrefix(section, "#")
-	if !found {
-		return fmt.Errorf("tags %q", section)
-	}
+func (p *parsedLine) parseTags(list, assign, separator, never string) error {
 	p.Tags = make(map[string]string)
-	for tag := range strings.SplitSeq(list, ",") {
-		key, value, found := strings.Cut(tag, ":")
+	for tag := range strings.SplitSeq(list, separator) {
+		key, value, found := strings.Cut(tag, assign)
 		_, twice := p.Tags[key]
-		if !found || twice || key == "" || value == "" || len(tag) > maxTagLength ||
-			strings.HasSuffix(tag, ":") || strings.ContainsAny(value, "|#;=[]") {
+		if !found || twice || !validKey(key) || value == "" || len(tag) > maxTagLength ||
+			strings.HasSuffix(tag, ":") || strings.ContainsAny(value, never) {
 			return fmt.Errorf("tag %q", tag)
 		}
 		p.Tags[key] = value
@@ -167,6 +227,17 @@ func TestStrictParserIsStrict(t *testing.T) {
 	} {
 		if p, err := strictParse(line, DogStatsD); err == nil {
 			t.Errorf("dogstatsd %q passes as %+v", line, p)
+		}
+	}
+	for line, dialect := range map[string]Dialect{
+		"a:1:2|c|#x:y": DogStatsD11, "a:1:|ms|#x:y": DogStatsD11, "a:1:2|ms|#x:y": DogStatsD,
+		"a:1|c": Influx, "a,x=y,:1|c": Influx, "a,x=y z:1|c": Influx, "a,x=y,x=z:1|c": Influx, "a,x=y:1|c|#x:y": Influx,
+		"a;x=y/z:1|c": Graphite, "a;x=y,z=w:1|c": Graphite, "a;x:1|c": Graphite,
+		"a[x=y:1|c": SignalFx, "a[]:1|c": SignalFx, "a[x=[y]]:1|c": SignalFx,
+		"a#x=y#z:1|c": Librato, "a#x=:1|c": Librato,
+	} {
+		if p, err := strictParse(line, dialect); err == nil {
+			t.Errorf("%s %q passes as %+v", dialect, line, p)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -17,55 +18,101 @@ const DefaultPort = 8125
 // Scheme is the transport of a Target.
 type Scheme string
 
-// Schemes that work.
+// Schemes.
 const (
-	UDP    Scheme = "udp"
+	UDP Scheme = "udp"
+	TCP Scheme = "tcp"
+	// Unixgram is a Unix socket of datagrams, Unix one of a stream.
+	Unixgram Scheme = "unixgram"
+	Unix     Scheme = "unix"
+	// UnixDD is a Unix stream on which the length of a payload, 4 bytes in
+	// little endian, comes before each: what Datadog's agent reads.
+	UnixDD Scheme = "unix+dd"
 	Stdout Scheme = "stdout"
+	// File appends to a file.
+	File Scheme = "file"
 )
 
 // ErrTarget is wrapped by every error of ParseTarget and TargetFromEnv.
 var ErrTarget = errors.New("bad statsd target")
 
-const validTargets = "use udp://host:port or stdout:"
+const validTargets = "use udp://host:port, tcp://host:port, unixgram:///path, unix:///path, unix+dd:///path, stdout: or file:///path"
+
+// maxSocketPath is the longest path of a Unix socket.
+const maxSocketPath = 107
 
 // Target is where the lines go. The zero value is Stdout.
 type Target struct {
 	Scheme Scheme
 	// Host is a name or an address without brackets; Port is 1 to 65535. Both
-	// are for UDP only.
+	// are for UDP and TCP only.
 	Host string
 	Port uint16
+	// Path is absolute, for Unix sockets and File only.
+	Path string
 }
 
 // String returns the form that ParseTarget reads.
 func (t Target) String() string {
-	if t.Scheme != UDP {
-		return string(Stdout) + ":"
+	switch t.Scheme {
+	case UDP, TCP:
+		return string(t.Scheme) + "://" + t.address()
+	case Unixgram, Unix, UnixDD, File:
+		return string(t.Scheme) + "://" + t.Path
 	}
-	return string(t.Scheme) + "://" + net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port)))
+	return string(Stdout) + ":"
 }
 
-// ParseTarget reads udp://host[:port] (port 8125 when left out; an IPv6 address
-// in brackets) or stdout:.
+func (t Target) address() string { return net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) }
+
+// Stream reports whether the target confirms what arrived and lines wait for it
+// in a queue.
+func (t Target) Stream() bool { return t.Scheme == TCP || t.Scheme == Unix || t.Scheme == UnixDD }
+
+// check reports what a target lacks.
+func (t Target) check() error {
+	switch t.Scheme {
+	case "", Stdout:
+		return nil
+	case UDP, TCP:
+		if t.Host == "" || t.Port == 0 {
+			return errors.New("statsd target: no host or port")
+		}
+		return nil
+	case Unixgram, Unix, UnixDD, File:
+		if !filepath.IsAbs(t.Path) {
+			return errors.New("statsd target: the path is not absolute")
+		}
+		return nil
+	}
+	return errors.New("statsd target: unknown scheme " + string(t.Scheme))
+}
+
+// ParseTarget reads udp://host[:port] or tcp://host[:port] (port 8125 when left
+// out; an IPv6 address in brackets), unixgram:///path, unix:///path,
+// unix+dd:///path, file:///path or stdout:. The error names what is valid.
 func ParseTarget(s string) (Target, error) {
-	scheme, rest, _ := strings.Cut(s, ":")
-	switch Scheme(strings.ToLower(scheme)) {
+	name, rest, _ := strings.Cut(s, ":")
+	scheme := Scheme(strings.ToLower(name))
+	switch scheme {
 	case Stdout:
 		if rest != "" && rest != "//" {
 			return Target{}, fmt.Errorf("%w %q: nothing may follow stdout:", ErrTarget, s)
 		}
 		return Target{Scheme: Stdout}, nil
-	case UDP:
+	case UDP, TCP:
 		if strings.HasPrefix(rest, "//") {
-			return parseUDP(s)
+			return parseNetwork(scheme, s)
 		}
-	case "tcp", "unix", "unixgram":
-		return Target{}, fmt.Errorf("%w %q: %s is not supported yet; %s", ErrTarget, s, scheme, validTargets)
+	case Unixgram, Unix, UnixDD, File:
+		if path, found := strings.CutPrefix(rest, "//"); found {
+			return parsePath(scheme, path, s)
+		}
 	}
 	return Target{}, fmt.Errorf("%w %q: %s", ErrTarget, s, validTargets)
 }
 
-func parseUDP(s string) (Target, error) {
+func parseNetwork(scheme Scheme, s string) (Target, error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return Target{}, fmt.Errorf("%w %q: %w", ErrTarget, s, err)
@@ -80,7 +127,17 @@ func parseUDP(s string) (Target, error) {
 	if err != nil {
 		return Target{}, fmt.Errorf("%w %q: %w", ErrTarget, s, err)
 	}
-	return Target{Scheme: UDP, Host: u.Hostname(), Port: port}, nil
+	return Target{Scheme: scheme, Host: u.Hostname(), Port: port}, nil
+}
+
+func parsePath(scheme Scheme, path, s string) (Target, error) {
+	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
+		return Target{}, fmt.Errorf("%w %q: want an absolute path, %s:///path", ErrTarget, s, scheme)
+	}
+	if scheme != File && len(path) > maxSocketPath {
+		return Target{}, fmt.Errorf("%w %q: the path of a socket has at most %d bytes", ErrTarget, s, maxSocketPath)
+	}
+	return Target{Scheme: scheme, Path: path}, nil
 }
 
 func parsePort(s string) (uint16, error) {
@@ -92,42 +149,4 @@ func parsePort(s string) (uint16, error) {
 		return 0, fmt.Errorf("port %q is not a number from 1 to 65535", s)
 	}
 	return uint16(port), nil
-}
-
-// Env is what the environment says about the target.
-type Env struct {
-	// Target is valid when HasTarget is true, that is when STATSD_HOST is set.
-	Target    Target
-	HasTarget bool
-	// Prefix is STATSD_PREFIX, or "".
-	Prefix string
-}
-
-// TargetFromEnv reads STATSD_HOST, STATSD_PORT (8125), STATSD_PROTOCOL (udp)
-// and STATSD_PREFIX. Without STATSD_HOST, port and protocol mean nothing:
-// Kubernetes sets STATSD_PORT=tcp://10.0.0.1:8125 by itself for a service
-// called statsd. With STATSD_HOST, the port of such a value is used.
-func TargetFromEnv(getenv func(string) string) (Env, error) {
-	env := Env{Prefix: getenv("STATSD_PREFIX")}
-	host := strings.Trim(getenv("STATSD_HOST"), "[]")
-	if host == "" {
-		return env, nil
-	}
-	protocol := strings.ToLower(getenv("STATSD_PROTOCOL"))
-	if protocol == "" {
-		protocol = string(UDP)
-	}
-	if protocol != string(UDP) {
-		return Env{}, fmt.Errorf("%w: STATSD_PROTOCOL=%s is not supported; use udp", ErrTarget, protocol)
-	}
-	value := getenv("STATSD_PORT")
-	if _, address, found := strings.Cut(value, "://"); found {
-		value = address[strings.LastIndexByte(address, ':')+1:]
-	}
-	port, err := parsePort(value)
-	if err != nil {
-		return Env{}, fmt.Errorf("%w: STATSD_PORT: %w", ErrTarget, err)
-	}
-	env.Target, env.HasTarget = Target{Scheme: UDP, Host: host, Port: port}, true
-	return env, nil
 }

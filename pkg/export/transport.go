@@ -4,38 +4,36 @@ package export
 
 import (
 	"context"
-	"fmt"
-	"io"
 )
 
-// transport sends payloads. It counts its errors; the Exporter counts lines.
+// transport sends payloads and keeps the books of what it sent and of its
+// errors; the sender counts the lines of payloads that it refused.
 type transport interface {
 	// begin gets ready for the payloads of one Export, within ctx. After an
 	// error send must not be called until the next begin.
 	begin(ctx context.Context) error
-	// send sends one payload of so many lines, or returns why it is lost; ctx is
-	// that of begin. An
-	// error that wraps errDown means that the next ones would be lost as well.
+	// send sends or queues one payload of so many lines, or returns why it is
+	// lost; ctx is that of begin. An error that wraps errDown means that the
+	// next ones would be lost as well.
 	send(ctx context.Context, payload []byte, lines int) error
-	// end follows each begin, successful or not.
-	end()
-	close() error
+	// end follows each begin, successful or not. Its error is what there is to
+	// say about lines that send took.
+	end() error
+	// close delivers what is queued, within ctx.
+	close(ctx context.Context) error
 }
 
-// writer is the transport of stdout:. Each line ends in '\n'.
-type writer struct {
-	to       io.Writer
-	counters *counters
-}
-
-func (w *writer) begin(context.Context) error { return nil }
-func (w *writer) end()                        {}
-func (w *writer) close() error                { return nil }
-
-func (w *writer) send(_ context.Context, payload []byte, _ int) error {
-	if _, err := w.to.Write(payload); err != nil {
-		w.counters.errorsOther.Add(1)
-		return fmt.Errorf("write lines: %w", err)
+// newTransport returns the transport of opt.Target.
+func newTransport(opt Options, c *counters) (transport, error) {
+	switch opt.Target.Scheme {
+	case UDP:
+		return newUDP(opt, c), nil
+	case Unixgram:
+		return newUnixgram(opt, c), nil
+	case TCP, Unix, UnixDD:
+		return newStream(opt, c)
+	case File:
+		return &file{path: opt.Target.Path, counters: c}, nil
 	}
-	return nil
+	return &writer{to: opt.Stdout, counters: c}, nil
 }

@@ -56,10 +56,7 @@ type udp struct {
 }
 
 func newUDP(opt Options, c *counters) *udp {
-	u := &udp{opt: opt, counters: c, backoff: backoff.NewExponentialBackOff()}
-	u.backoff.InitialInterval = opt.MinBackoff
-	u.backoff.MaxInterval = opt.MaxBackoff
-	u.backoff.Reset()
+	u := &udp{opt: opt, counters: c, backoff: opt.newBackoff()}
 	if ip, err := netip.ParseAddr(opt.Target.Host); err == nil {
 		u.addresses = []netip.AddrPort{netip.AddrPortFrom(ip, opt.Target.Port)}
 	}
@@ -123,13 +120,7 @@ func (u *udp) resolve(ctx context.Context, now time.Duration) error {
 
 // use replaces the addresses and drops the connection if its address is gone.
 func (u *udp) use(found []netip.Addr) {
-	addresses := make([]netip.AddrPort, 0, len(found))
-	for _, ip := range found {
-		addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), u.opt.Target.Port))
-	}
-	slices.SortStableFunc(addresses, func(a, b netip.AddrPort) int {
-		return a.Addr().BitLen() - b.Addr().BitLen()
-	})
+	addresses := ordered(found, u.opt.Target.Port)
 	var old netip.AddrPort
 	if u.current < len(u.addresses) {
 		old = u.addresses[u.current]
@@ -140,6 +131,18 @@ func (u *udp) use(found []netip.Addr) {
 		u.current = 0
 		u.disconnect()
 	}
+}
+
+// ordered are the addresses with their port, IPv4 first.
+func ordered(found []netip.Addr, port uint16) []netip.AddrPort {
+	addresses := make([]netip.AddrPort, 0, len(found))
+	for _, ip := range found {
+		addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), port))
+	}
+	slices.SortStableFunc(addresses, func(a, b netip.AddrPort) int {
+		return a.Addr().BitLen() - b.Addr().BitLen()
+	})
+	return addresses
 }
 
 func (u *udp) dial() error {
@@ -158,17 +161,20 @@ func (u *udp) send(ctx context.Context, payload []byte, lines int) error {
 		switch {
 		case err == nil:
 			u.lastLines = lines
+			u.counters.sent(payload, lines)
 			return nil
 		case errors.Is(err, syscall.ECONNREFUSED):
 			if err := u.refused(ctx, err); err != nil {
 				return err
 			}
-		case errors.Is(err, syscall.EMSGSIZE), errors.Is(err, syscall.ENOBUFS):
-			// This packet only: too large for the path, or the queue is full.
+		case errors.Is(err, syscall.ENOBUFS): // this packet only
+			u.counters.errorsNoBuffer.Add(1)
+			return fmt.Errorf("send packet: %w", err)
+		case errors.Is(err, syscall.EMSGSIZE): // this packet only, for the path
 			u.counters.errorsOther.Add(1)
 			return fmt.Errorf("send packet: %w", err)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			u.counters.errorsOther.Add(1)
+			u.counters.errorsNoBuffer.Add(1)
 			return fmt.Errorf("send packet: %w: %w", errDown, err)
 		default:
 			u.counters.errorsOther.Add(1)
@@ -220,23 +226,24 @@ func (u *udp) disconnect() {
 	}
 }
 
-func (u *udp) end() {
+func (u *udp) end() error {
 	if u.conn == nil {
-		return
+		return nil
 	}
 	if !u.release() {
 		// The deadline has fired or is about to: the socket is of no more use.
 		u.disconnect()
-		return
+		return nil
 	}
 	u.release = nil
 	// The last packet may still be refused; the next Export will tell.
 	if u.refusals == 0 {
 		u.backoff.Reset()
 	}
+	return nil
 }
 
-func (u *udp) close() error {
+func (u *udp) close(context.Context) error {
 	u.disconnect()
 	return nil
 }

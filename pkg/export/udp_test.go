@@ -44,7 +44,7 @@ func TestUDPDeliversTheTruth(t *testing.T) {
 			server := listen(t, "127.0.0.1", 0)
 			clock := &testClock{}
 			x := newExporter(t, Options{
-				Target: Target{UDP, "127.0.0.1", server.port()}, Dialect: dialect, Host: "h", Now: clock.Now,
+				Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: server.port()}, Dialect: dialect, Host: "h", Now: clock.Now,
 				// The reader shares two processors with all other tests.
 				BurstPackets: 8, BurstPause: 4 * time.Millisecond,
 			})
@@ -64,9 +64,11 @@ func TestUDPDeliversTheTruth(t *testing.T) {
 				if strings.Contains(p.Name, ".self.") {
 					continue
 				}
-				sums[metricOf(p.Name)] += p.Value / p.Rate
-				if p.Type == "ms" {
-					sums["timings"] += 1 / p.Rate
+				for _, value := range p.values() {
+					sums[metricOf(p.Name)] += value / p.Rate
+					if p.Type == "ms" {
+						sums["timings"] += 1 / p.Rate
+					}
 				}
 			}
 			want := map[string]float64{
@@ -94,7 +96,7 @@ func TestReceiverRestart(t *testing.T) {
 	clock := &testClock{}
 	server := listen(t, "127.0.0.1", 0)
 	port := server.port()
-	x := newExporter(t, Options{Target: Target{UDP, "127.0.0.1", port}, Now: clock.Now})
+	x := newExporter(t, Options{Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: port}, Now: clock.Now})
 	if err := x.Export(ctx, many()); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +139,7 @@ func TestBackoffStartsAfresh(t *testing.T) {
 	server := listen(t, "127.0.0.1", 0)
 	port := server.port()
 	server.stop()
-	x := newExporter(t, Options{Target: Target{UDP, "127.0.0.1", port}, Now: clock.Now})
+	x := newExporter(t, Options{Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: port}, Now: clock.Now})
 	u := x.transport.(*udp)
 	fail := func() time.Duration {
 		t.Helper()
@@ -171,7 +173,7 @@ func TestContextEndsTheSocketsTime(t *testing.T) {
 	t.Parallel()
 	server := listen(t, "127.0.0.1", 0)
 	c := new(counters)
-	u := newUDP(Options{Target: Target{UDP, "127.0.0.1", server.port()}, Now: (&testClock{}).Now}.withDefaults(), c)
+	u := newUDP(Options{Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: server.port()}, Now: (&testClock{}).Now}.withDefaults(), c)
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := u.begin(ctx); err != nil {
 		t.Fatal(err)
@@ -192,7 +194,7 @@ func TestContextEndsTheSocketsTime(t *testing.T) {
 		t.Errorf("send after the deadline: %v", err)
 	}
 	u.end()
-	if err := u.close(); err != nil {
+	if err := u.close(context.Background()); err != nil {
 		t.Error(err)
 	}
 }
@@ -205,7 +207,7 @@ func TestLateRefusalLosesNothing(t *testing.T) {
 	server := listen(t, "127.0.0.1", 0)
 	port := server.port()
 	server.stop()
-	x := newExporter(t, Options{Target: Target{UDP, "127.0.0.1", port}, Now: (&testClock{}).Now})
+	x := newExporter(t, Options{Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: port}, Now: (&testClock{}).Now})
 	if err := x.Export(ctx, oneLine()); err != nil {
 		t.Fatal(err) // a single packet leaves without an answer
 	}
@@ -225,7 +227,7 @@ func TestNextAddressIsTried(t *testing.T) {
 	server := listen(t, "127.0.0.1", 0)
 	resolver := &fakeResolver{answer: []string{"::1", "127.0.0.2", "127.0.0.3", "127.0.0.1"}}
 	x := newExporter(t, Options{
-		Target: Target{UDP, "localhost", server.port()}, Now: (&testClock{}).Now, Resolver: resolver,
+		Target: Target{Scheme: UDP, Host: "localhost", Port: server.port()}, Now: (&testClock{}).Now, Resolver: resolver,
 	})
 	if err := x.Export(context.Background(), many()); err != nil {
 		t.Fatal(err)
@@ -246,7 +248,7 @@ func TestUnresolvedName(t *testing.T) {
 	server := listen(t, "127.0.0.1", 0)
 	resolver := &fakeResolver{err: errors.New("no such host")}
 	x := newExporter(t, Options{
-		Target: Target{UDP, "statsd.example", server.port()}, Now: clock.Now, Resolver: resolver,
+		Target: Target{Scheme: UDP, Host: "statsd.example", Port: server.port()}, Now: clock.Now, Resolver: resolver,
 	})
 	for range 3 {
 		if err := x.Export(ctx, oneLine()); !errors.Is(err, errUnresolved) {
@@ -269,7 +271,7 @@ func TestBackoffGrowsToItsLimit(t *testing.T) {
 	t.Parallel()
 	clock := &testClock{}
 	resolver := &fakeResolver{err: errors.New("no such host")}
-	x := newExporter(t, Options{Target: Target{UDP, "statsd.example", 1}, Now: clock.Now, Resolver: resolver})
+	x := newExporter(t, Options{Target: Target{Scheme: UDP, Host: "statsd.example", Port: 1}, Now: clock.Now, Resolver: resolver})
 	var tries []time.Duration
 	for ; clock.now < 10*time.Minute; clock.now += 10 * time.Millisecond {
 		before := resolver.calls
@@ -297,7 +299,7 @@ func TestReceiverMoves(t *testing.T) {
 	after := listen(t, "127.0.0.2", before.port())
 	resolver := &fakeResolver{answer: []string{"127.0.0.1"}}
 	x := newExporter(t, Options{
-		Target: Target{UDP, "statsd.example", before.port()}, Now: clock.Now, Resolver: resolver,
+		Target: Target{Scheme: UDP, Host: "statsd.example", Port: before.port()}, Now: clock.Now, Resolver: resolver,
 	})
 	export := func() {
 		t.Helper()
@@ -334,7 +336,7 @@ func (hangingResolver) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Ad
 func TestExportIsBoundedInTime(t *testing.T) {
 	t.Parallel()
 	x := newExporter(t, Options{
-		Target: Target{UDP, "statsd.example", 1}, Now: (&testClock{}).Now,
+		Target: Target{Scheme: UDP, Host: "statsd.example", Port: 1}, Now: (&testClock{}).Now,
 		Resolver: hangingResolver{}, ResolveTimeout: 20 * time.Millisecond,
 	})
 	start := time.Now()
@@ -344,7 +346,7 @@ func TestExportIsBoundedInTime(t *testing.T) {
 
 	server := listen(t, "127.0.0.1", 0)
 	slow := newExporter(t, Options{
-		Target: Target{UDP, "127.0.0.1", server.port()}, Now: (&testClock{}).Now,
+		Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: server.port()}, Now: (&testClock{}).Now,
 		BurstPackets: 1, BurstPause: time.Hour, Timeout: 20 * time.Millisecond,
 	})
 	if err := slow.Export(context.Background(), many()); !errors.Is(err, context.DeadlineExceeded) {
@@ -367,7 +369,7 @@ func TestBurstsArePaced(t *testing.T) {
 	t.Parallel()
 	server := listen(t, "127.0.0.1", 0)
 	x := newExporter(t, Options{
-		Target: Target{UDP, "127.0.0.1", server.port()}, Now: (&testClock{}).Now, BurstPackets: 2, BurstPause: 3 * time.Second,
+		Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: server.port()}, Now: (&testClock{}).Now, BurstPackets: 2, BurstPause: 3 * time.Second,
 	})
 	// packets holds how many had been sent at each pause.
 	var packets []uint64
@@ -389,7 +391,7 @@ func TestBurstsArePaced(t *testing.T) {
 func TestPacketTooLargeForThePathIsDropped(t *testing.T) {
 	t.Parallel()
 	server := listen(t, "127.0.0.1", 0)
-	u := newUDP(Options{Target: Target{UDP, "127.0.0.1", server.port()}, Now: (&testClock{}).Now}.withDefaults(), new(counters))
+	u := newUDP(Options{Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: server.port()}, Now: (&testClock{}).Now}.withDefaults(), new(counters))
 	if err := u.begin(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -403,7 +405,7 @@ func TestPacketTooLargeForThePathIsDropped(t *testing.T) {
 	if diff := cmp.Diff([]string{"a:1|c"}, server.lines(t, 1)); diff != "" {
 		t.Error(diff)
 	}
-	if err := u.close(); err != nil {
+	if err := u.close(context.Background()); err != nil {
 		t.Error(err)
 	}
 }

@@ -67,6 +67,7 @@ type bpfConn struct {
 	Begin      struct {
 		_           structs.HostLayout
 		Part        [10]uint64
+		Goroutine   uint64
 		SumExec     uint64
 		ExecStart   uint64
 		RunDelay    uint64
@@ -287,7 +288,8 @@ type bpfThreadTime struct {
 		Reads   uint32
 	}
 	Futex      uint64
-	FutexNs    uint64
+	Turn       uint64
+	TurnNs     uint64
 	PushedNs   uint64
 	PushedLead uint64
 	PushedTgid uint32
@@ -299,7 +301,10 @@ type bpfThreadTime struct {
 	Wait       uint8
 	Running    uint8
 	Reclaim    uint8
-	Pad        uint8
+	Go         uint8
+	Idle       uint8
+	Woken      uint8
+	Pad        [6]uint8
 }
 
 // Names of all BPF objects in the ELF.

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // Foreign HTTP clients, observed in the client role. Each is a small program
@@ -111,21 +113,21 @@ func (p *player) playClient(c client) (row, error) {
 		return row{}, err
 	}
 	args = append(args, "http://127.0.0.1:"+strconv.Itoa(srv.port))
-	proc, err := startProcess(dir, "client", nil, program, append(args, c.plan()...)...)
+	proc, err := process.Start(dir, "client", nil, program, append(args, c.plan()...)...)
 	if err != nil {
 		return row{}, err
 	}
-	defer proc.stop()
-	if !proc.wait(60 * time.Second) {
-		return row{}, fmt.Errorf("the client does not end: %s", tail(proc.stderr))
+	defer proc.Stop()
+	if !proc.Wait(60 * time.Second) {
+		return row{}, fmt.Errorf("the client does not end: %s", process.Tail(proc.Stderr))
 	}
-	pids := map[int]bool{proc.cmd.Process.Pid: true}
+	pids := map[int]bool{proc.Cmd.Process.Pid: true}
 	lines, err := t.finish()
 	if err != nil {
 		return row{}, err
 	}
-	if code := proc.cmd.ProcessState.ExitCode(); code != 0 {
-		return row{}, fmt.Errorf("the client ended with code %d: %s", code, tail(proc.stderr))
+	if code := proc.Cmd.ProcessState.ExitCode(); code != 0 {
+		return row{}, fmt.Errorf("the client ended with code %d: %s", code, process.Tail(proc.Stderr))
 	}
 	return p.clientRow(c, srv.exchanges(), lines, pids), nil
 }

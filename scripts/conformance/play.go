@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // row is one line of the report's table: one end of one server.
@@ -230,10 +232,10 @@ func checkPIDs(verdicts map[string]*verdict, lines []traceLine, pids map[int]boo
 }
 
 // addPIDs adds the processes in the groups that procs lead.
-func addPIDs(pids map[int]bool, procs []*process) {
+func addPIDs(pids map[int]bool, procs []*process.Process) {
 	var groups []int
 	for _, p := range procs {
-		groups = append(groups, p.cmd.Process.Pid)
+		groups = append(groups, p.Cmd.Process.Pid)
 	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

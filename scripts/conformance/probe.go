@@ -5,13 +5,10 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
-	"time"
+
+	"probe/scripts/process"
 )
 
 // traceLine is one line of `probe trace --json`.
@@ -48,19 +45,7 @@ type tracer struct {
 }
 
 // tracing is one running probe.
-type tracing struct {
-	proc *process
-	out  string
-	log  string
-}
-
-const (
-	attachTimeout = 30 * time.Second
-	// settleTime lets the last events of a behaviour (a server that notices a
-	// lost client, a close) reach the probe before it is stopped.
-	settleTime  = 700 * time.Millisecond
-	stopTimeout = 30 * time.Second
-)
+type tracing struct{ probe *process.Probe }
 
 // start runs `probe trace` with the given arguments and waits until it is
 // attached. It returns nil when there is no probe.
@@ -68,29 +53,15 @@ func (t tracer) start(dir, role string, args ...string) (*tracing, error) {
 	if t.path == "" {
 		return nil, nil
 	}
-	ready := filepath.Join(dir, "ready")
-	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove ready file: %w", err)
-	}
-	all := append([]string{"trace", "--json", "--capture-query", "--role", role, "--ready-file", ready}, args...)
+	all := append([]string{"--capture-query", "--role", role}, args...)
 	if t.source != "" {
 		all = append(all, "--source", t.source)
 	}
-	all = append(all, t.extra...)
-	proc, err := startProcess(dir, "probe", nil, t.path, all...)
+	p, err := process.StartProbe(dir, t.path, append(all, t.extra...)...)
 	if err != nil {
 		return nil, err
 	}
-	run := &tracing{proc: proc, out: proc.stdout, log: proc.stderr}
-	for deadline := time.Now().Add(attachTimeout); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := os.Stat(ready); err == nil {
-			return run, nil
-		}
-		if proc.ended() || time.Now().After(deadline) {
-			proc.stop()
-			return nil, fmt.Errorf("the probe did not attach: %s", tail(proc.stderr))
-		}
-	}
+	return &tracing{p}, nil
 }
 
 // finish stops the probe after a moment and returns what it printed.
@@ -98,21 +69,10 @@ func (t *tracing) finish() ([]traceLine, error) {
 	if t == nil {
 		return nil, nil
 	}
-	time.Sleep(settleTime)
-	if t.proc.ended() {
-		return nil, fmt.Errorf("the probe ended by itself: %s", tail(t.log))
+	if err := t.probe.Finish(); err != nil {
+		return nil, err
 	}
-	if err := syscall.Kill(t.proc.cmd.Process.Pid, syscall.SIGTERM); err != nil {
-		return nil, fmt.Errorf("stop the probe: %w", err)
-	}
-	if !t.proc.wait(stopTimeout) {
-		t.proc.stop()
-		return nil, errors.New("the probe did not stop on SIGTERM")
-	}
-	if code := t.proc.cmd.ProcessState.ExitCode(); code != 0 {
-		return nil, fmt.Errorf("the probe ended with code %d: %s", code, tail(t.log))
-	}
-	return readTrace(t.out)
+	return readTrace(t.probe.Stdout)
 }
 
 func readTrace(path string) ([]traceLine, error) {
@@ -132,17 +92,4 @@ func readTrace(path string) ([]traceLine, error) {
 		lines = append(lines, l)
 	}
 	return lines, s.Err()
-}
-
-// tail returns the end of a log, for error messages.
-func tail(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	const most = 2000
-	if len(b) > most {
-		b = b[len(b)-most:]
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // bigFileBytes is the size of the file served at /big.
@@ -64,7 +66,7 @@ type site struct {
 	Modules string
 
 	accessLog string // path; empty means the main process's output
-	procs     []*process
+	procs     []*process.Process
 }
 
 // instance is a running server.
@@ -103,7 +105,7 @@ func (s *site) install(names ...string) error {
 // may hold the access log.
 func (s *site) launch(program string, args ...string) error {
 	name := fmt.Sprintf("server%d", len(s.procs))
-	p, err := startProcess(s.Dir, name, s.environment(), program, args...)
+	p, err := process.Start(s.Dir, name, s.environment(), program, args...)
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func (s *site) environment() []string {
 func (s *site) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)) }
 
 // kill ends the server itself, not what is behind it.
-func (s *site) kill() { s.procs[0].kill() }
+func (s *site) kill() { s.procs[0].Kill() }
 
 // missing returns which of the programs and files the machine lacks.
 func missing(needs []string) string {
@@ -164,10 +166,10 @@ func (v *server) up(workDir string) (*instance, error) {
 		return nil, fmt.Errorf("open site: %w", err)
 	}
 	in := &instance{server: v, site: site{Dir: dir, Root: filepath.Join(workDir, "root"), Unix: filepath.Join(dir, "s.sock")}}
-	if in.Port, err = freePort(); err != nil {
+	if in.Port, err = process.FreePort(); err != nil {
 		return nil, err
 	}
-	if in.Backend, err = freePort(); err != nil {
+	if in.Backend, err = process.FreePort(); err != nil {
 		return nil, err
 	}
 	if err := v.start(&in.site); err != nil {
@@ -181,7 +183,7 @@ func (v *server) up(workDir string) (*instance, error) {
 	if v.lacks["unix"] == "" {
 		wait = append(wait, [2]string{"unix", in.Unix})
 	}
-	if err := waitListening(in.procs[0], 20*time.Second, wait...); err != nil {
+	if err := process.WaitListening(in.procs[0], 20*time.Second, wait...); err != nil {
 		in.down()
 		return nil, err
 	}
@@ -190,7 +192,7 @@ func (v *server) up(workDir string) (*instance, error) {
 
 func (in *instance) down() {
 	for _, p := range in.procs {
-		p.stop()
+		p.Stop()
 	}
 }
 
@@ -198,7 +200,7 @@ func (in *instance) down() {
 func (in *instance) log(n int) ([]logLine, error) {
 	path, parse := in.accessLog, in.server.parse
 	if path == "" {
-		path = in.procs[0].stdout
+		path = in.procs[0].Stdout
 	}
 	if parse == nil {
 		parse = parseLogLine

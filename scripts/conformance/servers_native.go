@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // Servers with a configuration language of their own.
@@ -129,7 +131,7 @@ func startHAProxy(s *site) error {
 	if err != nil {
 		return err
 	}
-	return waitListening(behind.procs[0], ioTimeout, [2]string{"tcp", behind.address()})
+	return process.WaitListening(behind.procs[0], ioTimeout, [2]string{"tcp", behind.address()})
 }
 
 // caddy serves files itself and passes the rest to a small Go server over a

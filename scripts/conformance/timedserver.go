@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"probe/scripts/process"
 )
 
 // Servers that measure themselves. They run in a process of their own, this
@@ -42,24 +44,24 @@ const (
 	acceptDelay = 50 * time.Millisecond
 )
 
-func startTimed(dir string, port int, c timeCase) (*process, error) {
+func startTimed(dir string, port int, c timeCase) (*process.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	p, err := startProcess(dir, "timed", nil, self, timedServerArg, strconv.Itoa(port), strconv.Itoa(int(c.raw)))
+	p, err := process.Start(dir, "timed", nil, self, timedServerArg, strconv.Itoa(port), strconv.Itoa(int(c.raw)))
 	if err != nil {
 		return nil, err
 	}
 	// The raw server must not see a connection before the probe does, so look
 	// at its log instead of connecting.
 	for deadline := time.Now().Add(ioTimeout); ; time.Sleep(10 * time.Millisecond) {
-		if b, err := os.ReadFile(p.stderr); err == nil && strings.Contains(string(b), "ready") {
+		if b, err := os.ReadFile(p.Stderr); err == nil && strings.Contains(string(b), "ready") {
 			return p, nil
 		}
-		if p.ended() || time.Now().After(deadline) {
-			p.stop()
-			return nil, fmt.Errorf("the measuring server did not start: %s", tail(p.stderr))
+		if p.Ended() || time.Now().After(deadline) {
+			p.Stop()
+			return nil, fmt.Errorf("the measuring server did not start: %s", process.Tail(p.Stderr))
 		}
 	}
 }

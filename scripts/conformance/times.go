@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // The times part: the probe's times against those the server measured itself.
@@ -97,7 +99,7 @@ func (p *player) timeOne(c timeCase) ([]timeRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (p *player) timeOne(c timeCase) ([]timeRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer srv.stop()
+	defer srv.Stop()
 	t, err := p.probe.start(dir, "server", "--port", fmt.Sprint(port))
 	if err != nil {
 		return nil, err
@@ -115,7 +117,7 @@ func (p *player) timeOne(c timeCase) ([]timeRow, error) {
 	if err := errors.Join(playErr, err); err != nil {
 		return nil, err
 	}
-	own, err := readOwnTimes(srv.stdout, sends)
+	own, err := readOwnTimes(srv.Stdout, sends)
 	if err != nil {
 		return nil, err
 	}

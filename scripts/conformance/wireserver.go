@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // wireServer answers foreign clients and counts the bytes of both messages: the
@@ -25,7 +27,7 @@ type wireServer struct {
 }
 
 func newWireServer() (*wireServer, error) {
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func spoolOptions(target Target, dir string) Options {
+	opt := streamOptions(target)
+	opt.SpoolDir, opt.Wall = dir, time.Now
+	return opt
+}
+
+// exportAll exports the numbers first to last, 500 at a time.
+func exportAll(t *testing.T, x *Exporter, first, last int) {
+	t.Helper()
+	for ; first <= last; first += 500 {
+		err := x.Export(context.Background(), numbered(first, min(500, last-first+1)))
+		if err != nil && !errors.Is(err, errDown) && !errors.Is(err, errFull) && !errors.Is(err, ErrSpool) {
+			t.Error(err)
+		}
+	}
+}
+
+// closeSoon closes an Exporter that may not be able to deliver.
+func closeSoon(x *Exporter) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer cancel()
+	return x.Close(ctx)
+}
+
+func diskUse(t *testing.T, dir string) (size int64) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	return size
+}
+
+// What could not be delivered is there after a restart, and once only.
+func TestSpoolOutlivesTheExporter(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range streamSchemes() {
+		t.Run(string(scheme), func(t *testing.T) {
+			t.Parallel()
+			p := newPeer(t, scheme)
+			dir := filepath.Join(t.TempDir(), "made", "spool")
+			n := 0
+			for round := range 3 {
+				if round > 0 {
+					p.finish()
+				} else {
+					p.stop()
+				}
+				x, err := New(spoolOptions(p.target, dir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if st := x.Status(); st.QueueLines != 0 {
+					t.Errorf("%d lines left by the one before, all of which arrived", st.QueueLines)
+				}
+				exportAll(t, x, n+1, n+3000)
+				if err := closeSoon(x); err != nil {
+					t.Errorf("Close, the lines being safe: %v", err)
+				}
+				p.start()
+				if x, err = New(spoolOptions(p.target, dir)); err != nil {
+					t.Fatal(err)
+				}
+				if st := x.Status(); st.QueueLines != 3000 {
+					t.Errorf("%d lines found, want 3000", st.QueueLines)
+				}
+				exportAll(t, x, n+3001, n+4000)
+				n += 4000
+				closeNow(t, x)
+				if use := diskUse(t, dir); use > minSegment {
+					t.Errorf("%d bytes on disk with nothing to keep", use)
+				}
+			}
+			p.finish()
+			if twice := checkNumbers(t, p.got(), n); twice != 0 {
+				t.Errorf("%d lines twice", twice)
+			}
+		})
+	}
+}
+
+func TestSpoolIsBoundedOldestFirst(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, Unix)
+	p.stop()
+	dir := t.TempDir()
+	opt := spoolOptions(p.target, dir)
+	opt.SpoolBytes = MinSpoolBytes
+	x, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 80_000
+	exportAll(t, x, 1, n)
+	if use := diskUse(t, dir); use > MinSpoolBytes || use < MinSpoolBytes/2 {
+		t.Errorf("%d bytes on disk, limit %d", use, MinSpoolBytes)
+	}
+	c, st := x.Counters(), x.Status()
+	if c.DroppedFull == 0 || int(c.DroppedFull)+st.QueueLines != n {
+		t.Errorf("counters = %+v, status = %+v", c, st)
+	}
+	p.start()
+	closeNow(t, x)
+	p.finish()
+	lines := p.got()
+	if first := fmt.Sprintf("probe.self.n:%d|c", c.DroppedFull+1); len(lines) != st.QueueLines || lines[0] != first {
+		t.Errorf("%d lines arrived from %q on, want %d from %q on", len(lines), lines[0], st.QueueLines, first)
+	}
+}
+
+// The end of a file that was being written when the process died is cut off.
+func TestSpoolCutsTornEnds(t *testing.T) {
+	t.Parallel()
+	whole := appendFrame(nil, frame{seq: 9, lines: 1, payload: []byte("torn\n")})
+	for name, end := range map[string][]byte{
+		"half a header":  whole[:20],
+		"half a payload": whole[:len(whole)-2],
+		"zeros":          make([]byte, 500),
+		"a flipped bit":  append(append([]byte{}, whole[:len(whole)-1]...), 'x'),
+		"an old frame":   appendFrame(nil, frame{seq: 1, lines: 1, payload: []byte("old\n")}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s, _, err := openSpool(dir, MinSpoolBytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				if _, err := s.append(fmt.Appendf(nil, "line %d\n", i), 1, 7); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := s.segments[0].file.Name()
+			if err := s.close(); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, append(bytes.Clone(before), end...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, waiting, err := openSpool(dir, MinSpoolBytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.close()
+			if len(waiting) != 3 || s.torn != 1 {
+				t.Fatalf("%d payloads, %d torn", len(waiting), s.torn)
+			}
+			for i, w := range waiting {
+				payload, err := s.read(w.ref)
+				if string(payload) != fmt.Sprintf("line %d\n", i) || err != nil || w.wallNS != 7 {
+					t.Errorf("payload %d = %q, %v", i, payload, err)
+				}
+			}
+			if after, err := os.ReadFile(path); !bytes.Equal(after, before) {
+				t.Errorf("the torn end is still there: %v", err)
+			}
+			if ref, err := s.append([]byte("new\n"), 1, 8); ref.seq != 4 || err != nil {
+				t.Errorf("the next number is %d, want 4: %v", ref.seq, err)
+			}
+		})
+	}
+}
+
+// A file damaged while it waited is counted, and the rest arrives.
+func TestSpoolUnreadable(t *testing.T) {
+	t.Parallel()
+	q, c := newTestQueue(t, Options{Target: Target{Scheme: TCP}, SpoolDir: t.TempDir()})
+	defer q.close()
+	for i := range 3 {
+		if _, err := q.push(fmt.Appendf(nil, "line %d\n", i), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := q.spool.segments[0].file.WriteAt([]byte("damage"), q.entries[1].ref.offset); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for chunk := q.take(0); chunk != nil; chunk = q.take(0) {
+		got = append(got, string(chunk))
+		q.wrote(len(chunk))
+	}
+	if diff := cmp.Diff([]string{"line 0\n", "line 2\n"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if c.droppedSpool.Load() != 1 || c.errorsSpool.Load() != 1 {
+		t.Errorf("counters = %+v", c.load())
+	}
+}
+
+func TestSpoolOldLines(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	wall := time.Unix(1_000_000, 0)
+	opt := Options{Target: Target{Scheme: TCP}, SpoolDir: dir, QueueAge: time.Hour, Wall: func() time.Time { return wall }}
+	q, _ := newTestQueue(t, opt)
+	for i := range 2 {
+		if _, err := q.push(fmt.Appendf(nil, "line %d\n", i), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		wall = wall.Add(40 * time.Minute)
+	}
+	if err := q.close(); err != nil {
+		t.Fatal(err)
+	}
+	// Another process, another clock: the first line is 80 minutes old now.
+	opt.Now = func() time.Duration { return 5 * time.Second }
+	q, c := newTestQueue(t, opt)
+	defer q.close()
+	if got := string(q.take(opt.Now())); got != "line 1\n" || c.droppedAge.Load() != 1 {
+		t.Errorf("first is %q, %d dropped", got, c.droppedAge.Load())
+	}
+}
+
+func TestSpoolIsForOneProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _, err := openSpool(dir, MinSpoolBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if _, _, err := openSpool(dir, MinSpoolBytes); !errors.Is(err, ErrSpool) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestSpoolThatCannotBe(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, "/proc/nowhere"} {
+		x, err := New(spoolOptions(Target{Scheme: TCP, Host: "127.0.0.1", Port: 1}, dir))
+		if x != nil || !errors.Is(err, ErrSpool) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+// smallDisk mounts one; what the test opens there must be closed by its end.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// With the disk full, lines go on to a receiver that is there, through memory.
+func TestSpoolDiskFull(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a small disk needs root to be mounted")
+	}
+	dir := smallDisk(t, "128k")
+	p := newPeer(t, Unix)
+	p.stop()
+	clock := &lockedClock{}
+	opt := spoolOptions(p.target, dir)
+	opt.Now = clock.now
+	x, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	const n = 12_000 // 250 KB
+	for first := 1; first <= n; first += 500 {
+		if err := x.Export(context.Background(), numbered(first, 500)); errors.Is(err, ErrSpool) {
+			said++
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Error(err)
+			}
+		}
+		clock.advance(10 * time.Second)
+	}
+	if c := x.Counters(); c.ErrorsSpool < 10 || c.DroppedFull != 0 {
+		t.Errorf("counters = %+v", c)
+	}
+	if said < 1 || said > 4 { // in at most 4 minutes
+		t.Errorf("said %d times", said)
+	}
+	p.start()
+	closeNow(t, x)
+	p.finish()
+	checkNumbers(t, p.got(), n)
+}
+
+func FuzzParseFrame(f *testing.F) {
+	f.Add(appendFrame(nil, frame{seq: 1, wallNS: 2, lines: 2, payload: []byte("a:1|c\nb:1|c\n")}))
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{0xff}, 100))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, n, err := parseFrame(b)
+		if err != nil {
+			if !errors.Is(err, errTorn) || n != 0 || got.payload != nil || got.seq != 0 {
+				t.Errorf("error %v with %+v, %d", err, got, n)
+			}
+			return
+		}
+		if again := appendFrame(nil, got); !bytes.Equal(again, b[:n]) {
+			t.Errorf("%x reads as %x", b[:n], again)
+		}
+	})
+}
+
+// What a damaged directory holds never stops a start, nor comes out as
+// something else than whole lines.
+func FuzzRecover(f *testing.F) {
+	whole := appendFrame(nil, frame{seq: 1, lines: 1, payload: []byte("a:1|c\n")})
+	f.Add(whole, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	f.Add(append(whole, whole...), []byte{})
+	f.Fuzz(func(t *testing.T, segment, acked []byte) {
+		dir := t.TempDir()
+		for name, b := range map[string][]byte{"0000000000000001.lines": segment, ackedFile: acked, "x.lines": segment} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, waiting, err := openSpool(dir, MinSpoolBytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		for _, w := range waiting {
+			payload, err := s.read(w.ref)
+			if err != nil || !bytes.HasSuffix(payload, []byte("\n")) || w.skip >= len(payload) {
+				t.Errorf("payload %q, skip %d, %v", payload, w.skip, err)
+			}
+		}
+	})
+}

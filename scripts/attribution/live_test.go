@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"probe/internal/testutil"
+	"probe/scripts/process"
+)
+
+// TestMain lets the test binary stand in for this program where it starts
+// itself as a server.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		if serve := ownServer(os.Args[1]); serve != nil {
+			fail(serve(os.Args[2:]))
+			return
+		}
+	}
+	testutil.Main(m)
+}
+
+// buildProbe returns the path of the program.
+func buildProbe(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "probe")
+	build := exec.Command("go", "build", "-o", bin, "probe/cmd/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build probe: %v: %s", err, out)
+	}
+	return bin
+}
+
+// startProbe attaches a probe to the test's servers.
+func startProbe(t *testing.T, args ...string) *process.Probe {
+	t.Helper()
+	testutil.RequireBPF(t, "5.14", "task storage")
+	p, err := process.StartProbe(t.TempDir(), buildProbe(t), append([]string{"--detail", "full", "--capture-query", "--role", "server"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
+}
+
+// Waits that other threads of a server decide about. A busy machine disturbs the
+// servers' own clocks, so that the tolerance is larger than that of the report.
+func TestOtherThreadsDecide(t *testing.T) {
+	testutil.RequireBPF(t, "6.2", "bpf_task_from_pid")
+	b := &bench{options: options{samples: 8}, probe: buildProbe(t)}
+	for _, tt := range []struct{ runtime, work, cause string }{
+		{"go", "lock", lock},   // the scheduler waits, not the goroutine
+		{"node", "disk", disk}, // a thread of the pool works for the request
+	} {
+		t.Run(tt.runtime+" "+tt.work, func(t *testing.T) {
+			c, err := b.cell(startServer(t, tt.runtime), t.TempDir(), tt.work, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.work, c.clients = work{tt.work, tt.cause}, 1
+			c.judge(split{}, tt.runtime)
+			t.Logf("right %s, wrong %s, unattributed %s", c.spread(right), c.spread(wrong), c.spread(unknown))
+			if c.of(wrong, 0.5) > 0.1 {
+				t.Errorf("%s of the time is under a wrong cause", c.spread(wrong))
+			}
+			if c.limit == "" && c.of(right, 0.5) < 0.8 {
+				t.Errorf("%s of the time is under the right cause", c.spread(right))
+			}
+		})
+	}
+}
+
+// lines ends the probe and returns what it saw, by target.
+func lines(t *testing.T, p *process.Probe) map[string]*traceLine {
+	t.Helper()
+	if err := p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*traceLine{}
+	if err := readTrace(p.Stdout, func(l *traceLine) { all[l.Target] = l }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// startServer starts one of the runtimes without a downstream server.
+func startServer(t *testing.T, name string) *instance {
+	t.Helper()
+	for _, r := range runtimes() {
+		if r.name != name {
+			continue
+		}
+		if n := r.missing(); n != "" {
+			t.Fatalf("%s is not installed: run scripts/install-test-deps.sh", n)
+		}
+		in, err := r.up(t.TempDir(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(in.Stop)
+		return in
+	}
+	t.Fatalf("no runtime %s", name)
+	return nil
+}
+
+// within fails unless a differs from want by at most a share of it.
+func within(t *testing.T, what string, got, want time.Duration, share float64) {
+	t.Helper()
+	off := float64(got-want) / float64(want)
+	t.Logf("%s: probe %v, oracle %v, %+.2f %%", what, got, want, 100*off)
+	if want <= 0 || off > share || off < -share {
+		t.Errorf("%s: probe %v, oracle %v: must be within %.0f %%", what, got, want, 100*share)
+	}
+}
+
+func pin(t *testing.T, pid, cpu int) {
+	t.Helper()
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(pid, &set); err != nil {
+		t.Fatalf("pin to CPU %d: %v", cpu, err)
+	}
+}
+
+// burn keeps a CPU busy until the end of the test.
+func burn(t *testing.T, name string, cpu int) {
+	t.Helper()
+	p, err := process.Start(t.TempDir(), name, nil, "/bin/sh", "-c", "while :; do :; done")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	pin(t, p.PID(), cpu)
+}
+
+// The run-queue delay of requests is what the kernel adds to the schedstat of
+// their thread, which the server reads itself at both ends of each.
+func TestRunQueueAgreesWithSchedstat(t *testing.T) {
+	testutil.RequireBPF(t, "5.14", "task storage")
+	in := startServer(t, "c")
+	pin(t, in.PID(), 0)
+	burn(t, "first", 0)
+	burn(t, "second", 0)
+	p := startProbe(t, "--port", strconv.Itoa(in.port))
+	owns, err := in.send("spin", 0, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := lines(t, p)
+	var got, want time.Duration
+	for target, o := range owns {
+		l := seen[target]
+		if l == nil {
+			t.Fatalf("%s was not seen", target)
+		}
+		got += l.Wait.RunQ
+		want += o.RunQ
+	}
+	if least := time.Duration(len(owns)) * workTime / 4; want < least {
+		t.Fatalf("the thread waited for %v only: nothing competed with it", want)
+	}
+	within(t, "run queue", got, want, 0.02)
+}
+
+// What the quota of a group holds back is throttled, not run queue.
+func TestThrottledAgreesWithCgroup(t *testing.T) {
+	testutil.RequireBPF(t, "5.14", "task storage")
+	in := startServer(t, "c")
+	g, err := newGroup("cpu", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Stop()
+		if err := g.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := g.quota(10*time.Millisecond, 100*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.enter(in.PID()); err != nil {
+		t.Fatal(err)
+	}
+	p := startProbe(t, "--port", strconv.Itoa(in.port))
+	before := throttledTime(t, g)
+	owns, err := in.send("spin", 0, 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := throttledTime(t, g) - before
+	var got, both, ownBoth time.Duration
+	for target, l := range lines(t, p) {
+		got += l.Wait.Throttled
+		if o, ok := owns[target]; ok {
+			both += l.Wait.Throttled + l.Wait.RunQ
+			ownBoth += o.RunQ
+		}
+	}
+	if want < time.Second {
+		t.Fatalf("the group was throttled for %v only", want)
+	}
+	within(t, "throttled", got, want, 0.05)
+	// The thread's schedstat does not keep them apart.
+	within(t, "throttled and run queue", both, ownBoth, 0.02)
+}
+
+// throttledTime is what cpu.stat says.
+func throttledTime(t *testing.T, g *group) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(g.dir, "cpu.stat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.ParseInt(value, 10, 64)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case name == "throttled_time": // cgroup v1
+			return time.Duration(n)
+		case name == "throttled_usec":
+			return time.Duration(n) * time.Microsecond
+		}
+	}
+	t.Fatalf("cpu.stat says nothing about throttling: %s", b)
+	return 0
+}

@@ -1,0 +1,3 @@
+module telegraf
+
+go 1.26.0
