@@ -24,7 +24,7 @@ EXEC    := $(if $(AS_ROOT),-exec '$(AS_ROOT)')
 
 # The packages that load BPF or drive the whole program; the rest is pure and
 # also runs under the race detector.
-BPF_PACKAGES  := ./bpf/... ./pkg/loader/... ./internal/agent/... ./cmd/...
+BPF_PACKAGES  := ./bpf/... ./pkg/loader/... ./internal/agent/... ./internal/doctor/... ./cmd/...
 PURE_PACKAGES  = $(shell $(GO) list ./... | grep -Ev '^probe/(bpf|cmd|scripts|pkg/loader|internal/architecture)(/|$$)')
 GO_TEST       := $(GO) test -count=1 -timeout 15m
 
@@ -42,6 +42,37 @@ help: ## Show this list
 build: ## Build bin/probe, a static binary; needs only Go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/probe ./cmd/probe
 
+# A package's version is digits first: v1.2.3-4-gabc becomes 1.2.3-4-gabc.
+PACKAGE_VERSION = $(or $(shell echo '$(VERSION)' | sed -n 's/^v\([0-9].*\)/\1/p'),0.0.0+$(VERSION))
+DEPLOY_TOOL     = $(GO) tool -modfile=deploy/validate/go.mod
+IMAGE          ?= probe:$(VERSION)
+DOCKER         ?= docker
+
+.PHONY: package
+package: build ## Make deb and rpm of bin/probe in dist/
+	mkdir -p dist
+	for format in deb rpm; do \
+		VERSION='$(PACKAGE_VERSION)' GOARCH=$(shell $(GO) env GOARCH) \
+			$(DEPLOY_TOOL) nfpm package --config deploy/packaging/nfpm.yaml --packager $$format --target dist/ || exit 1; \
+	done
+
+.PHONY: image
+image: ## Build the container image (IMAGE=..., DOCKER=podman)
+	$(DOCKER) build --build-arg VERSION='$(VERSION)' -t '$(IMAGE)' .
+
+.PHONY: install
+install: build ## Install bin/probe and its systemd service on this host
+	scripts/install.sh
+
+.PHONY: test-deploy
+test-deploy: build ## Check manifests, chart, packages and the least-privilege variant; needs root
+	cd deploy/validate && $(GO_TEST) $(EXEC) ./...
+
+.PHONY: vm
+vm: ## Start a throw-away machine with probe's tools (Vagrant)
+	vagrant up
+	vagrant ssh -c 'cd /vagrant && make build && sudo bin/probe doctor'
+
 .PHONY: run
 run: build ## Build and run the agent, statsd lines to stdout (ARGS=...)
 	$(AS_ROOT) bin/probe run $(ARGS)
@@ -50,6 +81,7 @@ run: build ## Build and run the agent, statsd lines to stdout (ARGS=...)
 test: deps ## Run all tests, pure packages also with the race detector; needs root for BPF
 	$(GO_TEST) -race $(PURE_PACKAGES)
 	$(GO_TEST) $(EXEC) ./...
+	$(MAKE) test-deploy
 
 .PHONY: test-bpf
 test-bpf: ## Run the tests that load BPF; a skip is a failure

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the servers and clients that scripts/conformance plays with, from
-# Debian packages, without starting any of them, and into bin/test-tools the
-# statsd receivers that the tests of pkg/export start. Does nothing, quickly,
-# when nothing is missing.
+# Debian packages, and what deploy/validate needs to try packages and
+# containers, without starting any of them, and into bin/test-tools the statsd
+# receivers that the tests of pkg/export start. Does nothing, quickly, when
+# nothing is missing.
 #
 #	scripts/install-test-deps.sh           install what is missing
 #	scripts/install-test-deps.sh --check   only list what is missing
@@ -49,6 +50,9 @@ need ss iproute2
 need runc runc
 need podman podman
 need conmon conmon
+need setpriv util-linux
+need rpm rpm
+need crun crun
 need /usr/bin/python3 python3
 need /usr/lib/python3/dist-packages/gunicorn python3-gunicorn
 need /usr/lib/python3/dist-packages/uvicorn python3-uvicorn

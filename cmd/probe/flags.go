@@ -31,6 +31,8 @@ type common struct {
 	flags func(*common, *pflag.FlagSet)
 	// level can be changed while the agent runs.
 	level *slog.LevelVar
+
+	keepPrivileges, allowSecond bool
 }
 
 func (c *common) register(f *pflag.FlagSet, detail string) {
@@ -46,6 +48,7 @@ func (c *common) register(f *pflag.FlagSet, detail string) {
 	f.StringVar(&c.opt.ReadyFile, "ready-file", "", "create this file once everything is attached")
 	f.IntVar(&c.opt.CaptureBytes, "capture-bytes", 512, "bytes kept of each message head, 64 to 512")
 	f.IntVar(&c.opt.RingBytes, "ring-bytes", 8<<20, "size of the ring buffer between kernel and probe, a power of two")
+	f.BoolVar(&c.keepPrivileges, "keep-privileges", false, "keep capabilities that are needed only to load and attach")
 	f.DurationVar(&c.opt.LogInterval, "log-interval", agent.DefaultLogInterval, "time between two log lines with totals and losses; 0: none")
 	f.DurationVar(&c.opt.ShutdownTimeout, "shutdown-timeout", agent.DefaultShutdownTimeout, "longest time between a signal to stop and the end")
 	f.StringVar(&c.config, "config", "", "YAML or JSON file whose keys are the names of flags; SIGHUP reads it again")
@@ -126,6 +129,10 @@ func (c *common) options(f *pflag.FlagSet, valid []string) (agent.Options, error
 	c.opt.Version = version
 	if err := c.opt.Validate(); err != nil {
 		return c.opt, err
+	}
+	c.opt.DropPrivileges = !c.keepPrivileges
+	if !c.allowSecond {
+		c.opt.LockDir = agent.LockDir
 	}
 	return c.opt, c.setLog()
 }

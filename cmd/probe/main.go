@@ -45,6 +45,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	if code, said := errors.AsType[exitCode](err); said {
+		return int(code)
+	}
 	fmt.Fprintln(stderr, "probe:", oneLine(err))
 	if errors.Is(err, agent.ErrUsage) {
 		return exitUsage
@@ -69,6 +72,7 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
   probe trace    one line per request, live
   probe run      statsd lines, to stdout or to --statsd udp://HOST:PORT
   probe snapshot the host now, and what is under pressure; needs no root
+  probe doctor   what this host and these privileges allow, and how to fix the rest
   probe status   totals that were kept, and whether an agent runs
   probe reset    forget them`,
 		Version:       version,
@@ -86,7 +90,7 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 		return fmt.Errorf("%w: %w (see probe --help)", agent.ErrUsage, err)
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr), newSnapshot(stdout), newStatus(stdout), newReset())
+	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr), newSnapshot(stdout), newDoctor(stdout), newStatus(stdout), newReset())
 	return root
 }
 

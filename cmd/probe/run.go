@@ -38,6 +38,7 @@ func runFlags(c *common, f *pflag.FlagSet) {
 	f.BoolVar(&c.opt.Pprof, "pprof", false, "serve /debug/pprof there too")
 	f.StringVar(&c.opt.StateDir, "state-dir", "", "keep the totals in this directory, so that they survive a restart (default: do not)")
 	f.DurationVar(&c.opt.SnapshotInterval, "snapshot-interval", agent.DefaultSnapshotInterval, "time between two looks at the host, at least 100ms; 0: none")
+	f.BoolVar(&c.allowSecond, "allow-second", false, "send even if another probe of this host sends to the same receiver (counts are doubled there)")
 	registerThresholds(f, &c.opt.Thresholds)
 }
 

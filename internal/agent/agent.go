@@ -16,6 +16,7 @@ import (
 	"probe/internal/clock"
 	"probe/internal/exchange"
 	"probe/internal/route"
+	"probe/internal/single"
 	"probe/internal/workload"
 	"probe/pkg/events"
 	"probe/pkg/loader"
@@ -65,6 +66,7 @@ type Agent struct {
 	notify  *notifier
 	parts   *parts
 	mailbox mailbox
+	turn    *single.Lock // nil when not
 	// attached is closed once the kernel side runs, stopping when it is to end.
 	attached, stopping chan struct{}
 	startedNS          uint64
@@ -137,6 +139,13 @@ func summaryRole(role string) events.Role {
 // run opens what the agent needs, in the order in which it would have to be
 // refused, and closes it in the opposite one.
 func (a *Agent) run(ctx context.Context) (err error) {
+	if err := a.takeTurn(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end while it waited
+		}
+		return err
+	}
+	defer a.endTurn()
 	a.signals = newSignals(a)
 	defer a.signals.stop()
 	if err := a.openServer(); err != nil {
@@ -161,6 +170,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.names.close()
+	a.dropPrivileges()
 	if err := a.announce(); err != nil {
 		return err
 	}

@@ -108,11 +108,15 @@ func withoutTarget(name string) string {
 	return os.Getenv(name)
 }
 
-// hostname is the first label: a dot would end the segment of a plain name.
+// hostname is the first label: a dot would end the segment of a plain name. A
+// pod has a name of its own, so its manifest says that of the node.
 func hostname() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return ""
+	name := os.Getenv("NODE_NAME")
+	if name == "" {
+		var err error
+		if name, err = os.Hostname(); err != nil {
+			return ""
+		}
 	}
 	name, _, _ = strings.Cut(name, ".")
 	return name

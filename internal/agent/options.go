@@ -68,6 +68,14 @@ type Options struct {
 	Reload func() (Reloaded, error)
 	// Version of the program, to be shown.
 	Version string
+	// DropPrivileges gives up, once everything is attached, the capabilities
+	// that are no longer needed.
+	DropPrivileges bool
+	// LockDir is where agents of this host agree on who sends to a receiver
+	// (usually LockDir); "": not at all. LockWait is how long to wait for
+	// another one to end; 0 means DefaultLockWait.
+	LockDir  string
+	LockWait time.Duration
 
 	// Stdout gets lines of output; Log gets everything else.
 	Stdout io.Writer

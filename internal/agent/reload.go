@@ -70,6 +70,9 @@ func (a *Agent) adopt(next Options) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
+	if err := a.moveTurn(next); err != nil {
+		return err
+	}
 	o := a.live
 	if exportChanged(o, next) {
 		if !a.replaceExport {

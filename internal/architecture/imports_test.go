@@ -33,12 +33,15 @@ var mayImport = map[string][]string{
 	"internal/route":     {},
 	"internal/workload":  {"pkg/events"},
 	"internal/host":      {"pkg/stats"},
+	"internal/single":    {},
+	"internal/privilege": {},
+	"internal/doctor":    {"pkg/loader", "pkg/export", "internal/single", "internal/privilege"},
 	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
 	"internal/accesslog": {"pkg/events"},
 	"internal/state":     {"pkg/stats"},
 	"internal/endpoint":  {"pkg/events", "pkg/stats"},
 	"internal/agent":     {"pkg/...", "internal/..."},
-	"cmd/...":            {"internal/agent"},
+	"cmd/...":            {"internal/agent", "internal/doctor"},
 
 	// Tools and tests stand beside the program; nothing of it imports them.
 	"internal/architecture": {},

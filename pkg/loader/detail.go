@@ -67,8 +67,7 @@ func possibleDetail(want Detail, kernel *btf.Spec) (d Detail, programs, missing 
 		return DetailOff, nil, []string{"task storage (kernel 5.11)"}
 	}
 	for _, h := range detailHooks {
-		var t *btf.Typedef
-		if kernel.TypeByName("btf_trace_"+h.tracepoint, &t) != nil {
+		if !hasTracepoint(kernel, h.tracepoint) {
 			missing = append(missing, "tracepoint "+h.tracepoint)
 			continue
 		}

@@ -15,28 +15,37 @@ import (
 
 // checkKernel says in one sentence what is missing, before anything is loaded.
 func checkKernel() (*btf.Spec, error) {
-	if err := checkPrivileges(); err != nil {
+	if err := CheckPrivileges(); err != nil {
 		return nil, err
 	}
-	kernel, err := btf.LoadKernelSpec()
+	kernel, err := kernelTypes()
 	if err != nil {
-		return nil, fmt.Errorf("%w: no BTF type information (/sys/kernel/btf/vmlinux); run a kernel built with CONFIG_DEBUG_INFO_BTF=y", ErrNotSupported)
+		return nil, err
 	}
 	if err := features.HaveMapType(ebpf.RingBuf); errors.Is(err, ebpf.ErrNotSupported) {
 		return nil, fmt.Errorf("%w: no BPF ring buffer; run kernel 5.9 or later", ErrNotSupported)
 	} else if err != nil {
 		return nil, fmt.Errorf("cannot create a BPF map: %w", explain(err))
 	}
-	var iterator *btf.Struct
-	if err := kernel.TypeByName("bpf_iter__bpf_map_elem", &iterator); err != nil {
+	if !hasIterators(kernel) {
 		return nil, fmt.Errorf("%w: no BPF iterators over maps; run kernel 5.9 or later", ErrNotSupported)
 	}
 	return kernel, nil
 }
 
-// checkPrivileges looks at the effective capabilities, not at the user id: a
-// container may have the one without the other.
-func checkPrivileges() error {
+// kernelTypes is the kernel's description of its own types.
+func kernelTypes() (*btf.Spec, error) {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return nil, fmt.Errorf("%w: no BTF type information (/sys/kernel/btf/vmlinux); run a kernel built with CONFIG_DEBUG_INFO_BTF=y", ErrNotSupported)
+	}
+	return kernel, nil
+}
+
+// CheckPrivileges returns an error that wraps ErrPermission, and says what to
+// do, when this process may not load programs. It looks at the effective
+// capabilities, not at the user id: a container may have the one without the other.
+func CheckPrivileges() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var caps [2]unix.CapUserData
 	if err := unix.Capget(&header, &caps[0]); err != nil {
@@ -63,10 +72,7 @@ func checkPrivileges() error {
 
 // chooseSource resolves SourceAuto and refuses what the kernel does not have.
 func chooseSource(want Source, kernel *btf.Spec) (Source, error) {
-	has := func(tracepoint string) bool {
-		var t *btf.Typedef
-		return kernel.TypeByName("btf_trace_"+tracepoint, &t) == nil
-	}
+	has := func(tracepoint string) bool { return hasTracepoint(kernel, tracepoint) }
 	socket := has("sock_send_length") && has("sock_recv_length")
 	switch {
 	case want == SourceSocket && !socket:
@@ -100,4 +106,25 @@ func firstLine(b []byte) string {
 		}
 	}
 	return string(b)
+}
+
+// ReadingNeedsPrivilege reports whether this kernel wants the capabilities of
+// Load for every later look at counters and connections too, as kernels before
+// 5.19 do (c8644cd0efe7, "bpf: refine kernel.unprivileged_bpf_disabled
+// behaviour"). True also when the release cannot be told.
+func ReadingNeedsPrivilege() bool {
+	var uts unix.Utsname
+	if unix.Uname(&uts) != nil {
+		return true
+	}
+	return olderThan(unix.ByteSliceToString(uts.Release[:]), 5, 19)
+}
+
+// olderThan compares a release like 6.1.0-13-amd64. One it cannot read is old.
+func olderThan(release string, major, minor int) bool {
+	var x, y int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &x, &y); n != 2 {
+		return true
+	}
+	return x < major || x == major && y < minor
 }

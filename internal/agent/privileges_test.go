@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"testing"
+
+	"probe/internal/privilege"
+)
+
+// What an agent keeps follows from what it will do again.
+func TestLaterPrivileges(t *testing.T) {
+	for _, name := range []string{"STATSD_HOST", "STATSD_PORT", "STATSD_PROTOCOL"} {
+		t.Setenv(name, "")
+	}
+	names := privilege.Of(privilege.SysPtrace, privilege.DACReadSearch)
+	tests := []struct {
+		name string
+		opt  Options
+		bpf  bool
+		want privilege.Set
+	}{
+		{"nothing", Options{}, false, names},
+		{"udp", Options{Statsd: "udp://127.0.0.1:8125"}, false, names},
+		{"old kernel", Options{}, true, names | privilege.Of(privilege.BPF, privilege.Perfmon, privilege.SysAdmin)},
+		{"high port", Options{Listen: "127.0.0.1:9102"}, false, names},
+		{"low port", Options{Listen: "127.0.0.1:80"}, false, names | privilege.Of(privilege.NetBindService)},
+		{"receiver of another user", Options{Statsd: "unix:///run/statsd.sock"}, false, names | privilege.Of(privilege.DACOverride)},
+		{"spool", Options{Export: ExportOptions{SpoolDir: "/var/spool/probe"}}, false, names | privilege.Of(privilege.DACOverride)},
+		{"totals", Options{StateDir: "/var/lib/probe"}, false, names | privilege.Of(privilege.DACOverride)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.opt.laterPrivileges(tt.bpf); got != tt.want {
+				t.Errorf("keeps %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// In a pod, figures are those of the node.
+func TestHostname(t *testing.T) {
+	t.Setenv("NODE_NAME", "ip-10-0-0-1.eu-west-1.compute.internal")
+	if got := hostname(); got != "ip-10-0-0-1" {
+		t.Errorf("host %q, want ip-10-0-0-1", got)
+	}
+	t.Setenv("NODE_NAME", "")
+	if got := hostname(); got == "" || got == "ip-10-0-0-1" {
+		t.Errorf("host %q without NODE_NAME", got)
+	}
+}
