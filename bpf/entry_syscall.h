@@ -135,7 +135,7 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 	tp = c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL;
 	if (p->len)
 		on_piece(s, c, sk, tp, p, false);
-	if (c->closing && dir == DIR_SEND)
+	if (c->closing && p->dir == DIR_SEND)
 		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, false);
 	return 0;
 }

@@ -141,7 +141,13 @@ struct piece {
 	__u8 dir;     /* enum direction */
 	__u8 located; /* base and iovecs are valid */
 	__u8 clean;   /* request bytes that end in CRLF CRLF */
-	__u8 pad[5];
+	/* How on_piece sees it; here for the verifier to forget. */
+	__u8 unknown;   /* nothing is known of the connection yet */
+	__u8 to_server; /* else to the client */
+	__u8 in_place;  /* read to where a request is kept, not to the scratch */
+	__u8 request;   /* begins like one */
+	__u8 response;
+	__u64 got; /* bytes read */
 	struct call call;
 };
 

@@ -77,7 +77,11 @@ func (l *Loader) open(o Options) error {
 	if err := l.configure(spec, o); err != nil {
 		return err
 	}
-	l.objects, err = ebpf.NewCollection(spec)
+	var co ebpf.CollectionOptions
+	if o.VerifierStats {
+		co.Programs.LogLevel = ebpf.LogLevelStats
+	}
+	l.objects, err = ebpf.NewCollectionWithOptions(spec, co)
 	if err != nil {
 		return &loadError{source: l.source, err: err}
 	}
