@@ -80,7 +80,7 @@ func build(o Options) (*Agent, error) {
 		stats:    stats.New(stats.Options{Now: mono, SummaryRole: summaryRole(o.Role)}),
 		interval: maxDrain,
 	}
-	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
+	a.newTracker(loader.Detail(o.Detail))
 	if a.host, err = newHostWatch(o, mono, a.clientErrors, a.delays.host); err != nil {
 		return nil, err
 	}
@@ -118,6 +118,9 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, a.kernel.Close()) }()
 	a.delays.kernel = a.kernel
+	if detail, _ := a.kernel.Detail(); detail == loader.DetailOff {
+		a.newTracker(detail) // the kernel may have less than was asked for
+	}
 	if err := a.announce(); err != nil {
 		return err
 	}
@@ -133,6 +136,11 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	err = a.loop(ctx)
 	a.host.close()
 	return errors.Join(err, a.finish())
+}
+
+// newTracker makes one that expects what this detail tells of each request.
+func (a *Agent) newTracker(detail loader.Detail) {
+	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.take)
 }
 
 func (a *Agent) announce() error {
