@@ -213,6 +213,27 @@ volatile const struct probe_config cfg;
 /* Written by userspace before each sweep. */
 struct probe_sweep sweep;
 
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/*
+ * Since 7.0 (commit a46023d5616e) a task may lose its CPU in the middle of a
+ * program to one that runs the same or another program: it would find the scratch
+ * in use, and the kernel does not run a program twice on a CPU. Between these two
+ * nobody else runs here. What is left is a moment before the first instruction.
+ */
+static __always_inline void alone(void)
+{
+	if (cfg.preemptible && bpf_preempt_disable && bpf_preempt_enable)
+		bpf_preempt_disable();
+}
+
+static __always_inline void not_alone(void)
+{
+	if (cfg.preemptible && bpf_preempt_disable && bpf_preempt_enable)
+		bpf_preempt_enable();
+}
+
 static __always_inline struct scratch *scratch(__u32 slot)
 {
 	return bpf_map_lookup_elem(&http_scratch, &slot);

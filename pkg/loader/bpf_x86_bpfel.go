@@ -104,7 +104,8 @@ type bpfProbeConfig struct {
 	Pids         [16]uint32
 	CommsLen     uint8
 	Detail       uint8
-	Pad          [2]uint8
+	Preemptible  uint8
+	Pad          uint8
 	Comms        [8][16]uint8
 }
 

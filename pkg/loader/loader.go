@@ -118,6 +118,11 @@ func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 	}
 	cfg := kernelConfig(o)
 	cfg.Detail = kernelDetail[l.detail]
+	if preempts, err := preemptsTracepoints(); err != nil {
+		return err
+	} else if preempts {
+		cfg.Preemptible = 1
+	}
 	if err := spec.Variables["cfg"].Set(cfg); err != nil {
 		return fmt.Errorf("configure programs: %w", err)
 	}
