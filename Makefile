@@ -93,6 +93,11 @@ bench: build ## Measure the cost of the attached probes (ARGS=...)
 conformance: build ## Compare what probe sees with what servers and clients log (ARGS=...)
 	$(GO) run $(EXEC) ./scripts/conformance $(ARGS)
 
+.PHONY: test-kernels
+test-kernels: ## Try other kernels in QEMU and compare with docs/kernels.md (ARGS=...)
+	scripts/install-kernel-deps.sh
+	$(GO) run ./scripts/kernels $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 2m) each
 	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
