@@ -60,7 +60,7 @@ func writeRow(b *strings.Builder, g guest, load result.Check) {
 	if len(load.Problems) > 0 {
 		loaded = "**refused**"
 	}
-	trace, run := "not tried", ""
+	trace, run := "not tried", "–"
 	for _, c := range g.checks {
 		switch {
 		case c.Kind == result.KindTrace && c.Source == load.Source && c.Detail == load.Detail:
@@ -68,11 +68,21 @@ func writeRow(b *strings.Builder, g guest, load result.Check) {
 			if len(c.Problems) == 0 && c.Timed > 0 {
 				trace += ", times add up"
 			}
-		case c.Kind == result.KindRun && load.Detail == c.Detail:
+		case c.Kind == result.KindRun && load.Detail == c.Detail && load.Source == sourceOf(g):
 			run = outcome(c)
 		}
 	}
 	fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", g.release, load.Source, load.Detail, load.Got, loaded, trace, run)
+}
+
+// sourceOf is the one that probe takes by itself.
+func sourceOf(g guest) string {
+	for _, c := range g.checks {
+		if c.Kind == result.KindLoad && c.Source == "socket" && !c.Unsupported {
+			return "socket"
+		}
+	}
+	return "syscall"
 }
 
 func outcome(c result.Check) string {
