@@ -142,6 +142,10 @@ conformance: build ## Compare what probe sees with what servers and clients log 
 .PHONY: attribution
 attribution: build ## Compare the split of a request's time with what servers measure (ARGS=...)
 	$(GO) run $(EXEC) ./scripts/attribution $(ARGS)
+.PHONY: test-kernels
+test-kernels: ## Try other kernels in QEMU and compare with docs/kernels.md (ARGS=...)
+	scripts/install-kernel-deps.sh
+	$(GO) run ./scripts/kernels $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 2m) each

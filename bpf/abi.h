@@ -194,9 +194,9 @@ struct probe_config {
 	__u16 ports[PROBE_MAX_PORTS]; /* the server's port, host order */
 	__u32 pids[PROBE_MAX_PIDS];
 	__u8 comms_len;
-	__u8 detail; /* enum probe_detail */
-	__u8 judge;  /* userspace says which processes are wanted */
-	__u8 pad;
+	__u8 detail;      /* enum probe_detail */
+	__u8 judge;       /* userspace says which processes are wanted */
+	__u8 preemptible; /* tracepoints leave preemption on */
 	__u8 comms[PROBE_MAX_COMMS][PROBE_COMM_LEN];
 };
 

@@ -122,7 +122,14 @@ static __always_inline bool ends_head(const __u8 *h, struct piece *p, __u64 n)
 {
 	if (n >= cfg.capture_bytes)
 		return true;
-	return n == p->len && n >= 4 && n <= PROBE_HEAD_MAX && *(__u32 *)(h + n - 4) == CRLF_CRLF;
+	if (n != p->len)
+		return false;
+	/* One limit at a time: of both at once older verifiers see only n - 4. */
+	bound(n);
+	if (n > PROBE_HEAD_MAX)
+		return false;
+	bound(n);
+	return n >= 4 && *(__u32 *)(h + n - 4) == CRLF_CRLF;
 }
 
 /* Status code "101" of a response head. */

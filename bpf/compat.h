@@ -8,6 +8,12 @@
 /* Keeps the compiler from moving a bound check past the helper it protects. */
 #define bound(n) asm volatile("" : "+r"(n))
 
+/*
+ * Makes the compiler load again what it has stored to a map: the verifier knows
+ * nothing of a loaded value, so paths that differ only in such values end here.
+ */
+#define forget() asm volatile("" ::: "memory")
+
 /* In the socket entry pointers are trusted and loads cost nothing extra. */
 #define READ(trusted, p, field) ((trusted) ? (p)->field : BPF_CORE_READ(p, field))
 

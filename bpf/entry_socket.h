@@ -111,7 +111,10 @@ int BPF_PROG(http_sock_send, struct sock *sk, int ret, int flags)
 {
 	if (ret <= 0)
 		return 0;
-	return socket_io(sk, ret, DIR_SEND);
+	alone();
+	socket_io(sk, ret, DIR_SEND);
+	not_alone();
+	return 0;
 }
 
 /* Tracepoint sock_recv_length(sk, ret, flags), kernel 6.3. */
@@ -131,7 +134,10 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 			c->peeked_ns = arrival_of(sk, bpf_skc_to_tcp_sock(sk), true);
 		return 0;
 	}
-	return socket_io(sk, ret, DIR_RECV);
+	alone();
+	socket_io(sk, ret, DIR_RECV);
+	not_alone();
+	return 0;
 }
 
 /*

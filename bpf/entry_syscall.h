@@ -83,9 +83,7 @@ static __always_inline bool call_peeks(struct call *call, __u64 nr)
 	return nr == NR_recvmsg && (call->arg2 & MSG_NOT_TAKEN);
 }
 
-/* Tracepoint sys_exit(regs, ret). */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
+static __always_inline int call_returns(struct pt_regs *regs, long ret)
 {
 	__u64 nr = call_number(regs), inode = 0;
 	struct task_struct *task;
@@ -137,8 +135,18 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 	tp = c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL;
 	if (p->len)
 		on_piece(s, c, sk, tp, p, false);
-	if (c->closing && dir == DIR_SEND)
+	if (c->closing && p->dir == DIR_SEND)
 		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, false);
+	return 0;
+}
+
+/* Tracepoint sys_exit(regs, ret). */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
+{
+	alone();
+	call_returns(regs, ret);
+	not_alone();
 	return 0;
 }
 

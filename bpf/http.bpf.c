@@ -74,59 +74,86 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 	}
 }
 
+/* What kind of piece this is; false where it does not help to know. */
+static __always_inline bool piece_sort(struct conn *c, struct piece *p)
+{
+	p->got = 0;
+	p->request = p->response = 0;
+	p->unknown = c->phase == PHASE_UNKNOWN;
+	p->to_server = (p->dir == DIR_RECV) == (c->role == PROBE_ROLE_SERVER);
+	/* A new request goes where it is kept; everything else to the scratch. */
+	p->in_place = p->to_server && c->phase == PHASE_RESPONSE;
+	if (!p->unknown)
+		return true;
+	if (c->last_dir == p->dir && c->tries > 4)
+		return false; /* the middle of something long: wait for the turn */
+	c->last_dir = p->dir;
+	if (c->tries++ > 12) {
+		give_up(c, PROBE_DROP_NOT_HTTP);
+		return false;
+	}
+	return true;
+}
+
+static __always_inline void piece_read(struct scratch *s, struct conn *c, struct piece *p,
+				       __u64 want)
+{
+	if (p->iovecs)
+		p->got = read_iovecs(s, p, want);
+	else
+		p->got = read_flat(p, p->in_place ? c->head : s->data, want);
+}
+
+/* The first bytes of the piece, and what they look like. */
+static __always_inline void piece_look(struct scratch *s, struct conn *c, struct piece *p)
+{
+	bool long_answer = !p->unknown && !p->to_server && c->phase == PHASE_RESPONSE &&
+			   c->resp_kept >= cfg.capture_bytes;
+
+	if (!has_bytes(p) || !piece_locate(c, p))
+		return;
+	forget();
+	piece_read(s, c, p, long_answer ? PEEK_LEN : cfg.capture_bytes);
+	forget();
+	if (!p->got)
+		return;
+	if (p->iovecs && p->in_place)
+		keep_head(s, c, p->got);
+	if (p->unknown || p->to_server)
+		p->request = looks_like_request(p->in_place ? c->head : s->data, p->got);
+	if (p->unknown || !p->to_server)
+		p->response = looks_like_response(s->data, p->got);
+	forget();
+	if (p->response && long_answer)
+		piece_read(s, c, p, cfg.capture_bytes);
+}
+
 /* The body of every entry: p->len bytes moved through sk in p->dir. */
 static __always_inline void on_piece(struct scratch *s, struct conn *c, struct sock *sk,
 				     struct tcp_sock *tp, struct piece *p, const bool trusted)
 {
-	bool unknown = c->phase == PHASE_UNKNOWN;
-	bool to_server = (p->dir == DIR_RECV) == (c->role == PROBE_ROLE_SERVER);
-	/* A new request goes where it is kept; everything else to the scratch. */
-	bool in_place = to_server && c->phase == PHASE_RESPONSE;
-	bool request = false, response = false;
-	__u64 n = 0, want = cfg.capture_bytes;
-
 	advance(c, sk, tp, p, trusted);
-	if (unknown) {
-		if (c->last_dir == p->dir && c->tries > 4)
-			return; /* the middle of something long: wait for the turn */
-		c->last_dir = p->dir;
-		if (c->tries++ > 12) {
-			give_up(c, PROBE_DROP_NOT_HTTP);
-			return;
-		}
-	} else if (!to_server && c->phase == PHASE_RESPONSE && c->resp_kept >= cfg.capture_bytes) {
-		want = PEEK_LEN;
-	}
-	if (has_bytes(p) && piece_locate(c, p)) {
-		if (p->iovecs) {
-			n = read_iovecs(s, p, want);
-			if (in_place)
-				keep_head(s, c, n);
-		} else {
-			n = read_flat(p, in_place ? c->head : s->data, want);
-		}
-	}
-	if (n && (unknown || to_server))
-		request = looks_like_request(in_place ? c->head : s->data, n);
-	if (n && (unknown || !to_server))
-		response = looks_like_response(s->data, n);
-	if (response && want == PEEK_LEN)
-		n = p->iovecs ? read_iovecs(s, p, cfg.capture_bytes)
-			      : read_flat(p, s->data, cfg.capture_bytes);
-	if (!unknown && !to_server) {
-		if (response)
+	if (!piece_sort(c, p))
+		return;
+	forget();
+	piece_look(s, c, p);
+	forget();
+	if (!p->unknown && !p->to_server) {
+		if (p->response)
 			c->tail_len = 0;
-		if (!response || n < p->len)
+		if (!p->response || p->got < p->len)
 			tail_slide(c, s, p);
 	}
-	if (to_server && (n < p->len || n >= cfg.capture_bytes || c->phase == PHASE_REQUEST))
+	if (p->to_server &&
+	    (p->got < p->len || p->got >= cfg.capture_bytes || c->phase == PHASE_REQUEST))
 		p->clean = ends_clean(p);
-	if (unknown)
-		on_unknown(s, c, sk, tp, p, n, request, response, trusted);
-	else if (to_server)
-		on_request_bytes(s, c, sk, tp, p, n, request, trusted);
+	forget();
+	if (p->unknown)
+		on_unknown(s, c, sk, tp, p, p->got, p->request, p->response, trusted);
+	else if (p->to_server)
+		on_request_bytes(s, c, sk, tp, p, p->got, p->request, trusted);
 	else
-		on_response_bytes(s, c, sk, tp, p, n, response, trusted);
+		on_response_bytes(s, c, sk, tp, p, p->got, p->response, trusted);
 	if (p->dir == DIR_RECV)
 		c->peeked_ns = 0;
 }

@@ -184,7 +184,7 @@ struct task_struct {
 	char comm[16];
 	struct files_struct *files;
 	struct io_uring_task *io_uring;
-	struct bpf_local_storage *bpf_storage; /* since 5.11 */
+	struct bpf_local_storage *bpf_storage; /* since 5.13 */
 };
 
 /* Before 5.14: the same member under another name. */

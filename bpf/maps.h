@@ -142,7 +142,13 @@ struct piece {
 	__u8 dir;     /* enum direction */
 	__u8 located; /* base and iovecs are valid */
 	__u8 clean;   /* request bytes that end in CRLF CRLF */
-	__u8 pad[5];
+	/* How on_piece sees it; here for the verifier to forget. */
+	__u8 unknown;   /* nothing is known of the connection yet */
+	__u8 to_server; /* else to the client */
+	__u8 in_place;  /* read to where a request is kept, not to the scratch */
+	__u8 request;   /* begins like one */
+	__u8 response;
+	__u64 got; /* bytes read */
 	struct call call;
 };
 
@@ -207,6 +213,27 @@ volatile const struct probe_config cfg;
 
 /* Written by userspace before each sweep. */
 struct probe_sweep sweep;
+
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/*
+ * Since 7.0 (commit a46023d5616e) a task may lose its CPU in the middle of a
+ * program to one that runs the same or another program: it would find the scratch
+ * in use, and the kernel does not run a program twice on a CPU. Between these two
+ * nobody else runs here. What is left is a moment before the first instruction.
+ */
+static __always_inline void alone(void)
+{
+	if (cfg.preemptible && bpf_preempt_disable && bpf_preempt_enable)
+		bpf_preempt_disable();
+}
+
+static __always_inline void not_alone(void)
+{
+	if (cfg.preemptible && bpf_preempt_disable && bpf_preempt_enable)
+		bpf_preempt_enable();
+}
 
 static __always_inline struct scratch *scratch(__u32 slot)
 {

@@ -6,8 +6,7 @@
 #define PROBE_SWEEP_H
 
 /* Tracepoint inet_sock_set_state(sk, old, new), kernel 4.16; socket entry. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(http_sock_state, struct sock *sk, int oldstate, int newstate)
+static __always_inline int sock_state(struct sock *sk, int oldstate, int newstate)
 {
 	bool reset = was_reset(oldstate, newstate);
 	struct tcp_sock *tp;
@@ -24,9 +23,17 @@ int BPF_PROG(http_sock_state, struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(http_sock_state, struct sock *sk, int oldstate, int newstate)
+{
+	alone();
+	sock_state(sk, oldstate, newstate);
+	not_alone();
+	return 0;
+}
+
 /* Tracepoint tcp_destroy_sock(sk), kernel 4.15: for ends that were not told. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(http_sock_gone, struct sock *sk)
+static __always_inline int sock_gone(struct sock *sk)
 {
 	struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 
@@ -36,9 +43,17 @@ int BPF_PROG(http_sock_gone, struct sock *sk)
 	return 0;
 }
 
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(http_sock_gone, struct sock *sk)
+{
+	alone();
+	sock_gone(sk);
+	not_alone();
+	return 0;
+}
+
 /* The same two for the system-call entry. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(http_tab_state, struct sock *sk, int oldstate, int newstate)
+static __always_inline int tab_state(struct sock *sk, int oldstate, int newstate)
 {
 	bool reset = was_reset(oldstate, newstate);
 	__u64 key = (__u64)sk;
@@ -56,8 +71,16 @@ int BPF_PROG(http_tab_state, struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(http_tab_gone, struct sock *sk)
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(http_tab_state, struct sock *sk, int oldstate, int newstate)
+{
+	alone();
+	tab_state(sk, oldstate, newstate);
+	not_alone();
+	return 0;
+}
+
+static __always_inline int tab_gone(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct conn *c = bpf_map_lookup_elem(&http_conn_table, &key);
@@ -68,6 +91,15 @@ int BPF_PROG(http_tab_gone, struct sock *sk)
 		    c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL,
 		    c->closing == CLOSING_RESET, false);
 	bpf_map_delete_elem(&http_conn_table, &key);
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(http_tab_gone, struct sock *sk)
+{
+	alone();
+	tab_gone(sk);
+	not_alone();
 	return 0;
 }
 

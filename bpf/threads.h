@@ -60,7 +60,7 @@ struct thread_time {
 	__u8 pad[6];
 };
 
-/* Thread → where its time goes; freed with it. Kernel 5.11. About 500 bytes. */
+/* Thread → where its time goes; freed with it. Kernel 5.13. About 500 bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -75,12 +75,13 @@ static __noinline int times_follow(struct thread_time *t, __u64 now)
 /* The current thread has read the request that c keeps. */
 static __noinline int times_begin(struct conn *c, __u64 now)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task;
 	struct thread_time *t;
 	struct stamp *b;
 
 	if (!c || !cfg.detail || c->role != PROBE_ROLE_SERVER)
 		return 0;
+	task = bpf_get_current_task_btf();
 	if (c->in_hand)
 		times_answered(c);
 	b = &c->begin;
@@ -183,12 +184,13 @@ static __always_inline bool spend_handoff(struct conn *c, struct thread_time *t,
 /* A piece of the response to the request of c has left at this time. */
 static __noinline int times_spend(struct conn *c, __u64 now)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task;
 	struct probe_times *s;
 	struct thread_time *t;
 
 	if (!c || !cfg.detail || c->role != PROBE_ROLE_SERVER || !c->begin.reads)
 		return 0;
+	task = bpf_get_current_task_btf(); /* 5.11, without which there is no detail */
 	s = &c->spent;
 	t = thread_get(task, now);
 	if (!t) {

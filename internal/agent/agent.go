@@ -112,7 +112,7 @@ func build(o Options) (*Agent, error) {
 	if a.names, err = newNaming(o); err != nil {
 		return nil, err
 	}
-	a.tracker = exchange.New(exchange.Options{Times: o.Detail != string(loader.DetailOff)}, a.take)
+	a.newTracker(loader.Detail(o.Detail))
 	if a.host, err = newHostWatch(o, a.mono, a.clientErrors, a.delays.host); err != nil {
 		return nil, err
 	}
@@ -198,8 +198,16 @@ func (a *Agent) load() error {
 		return err
 	}
 	a.delays.kernel = a.kernel
+	if detail, _ := a.kernel.Detail(); detail == loader.DetailOff {
+		a.newTracker(detail) // the kernel may have less than was asked for
+	}
 	close(a.attached)
 	return nil
+}
+
+// newTracker makes one that expects what this detail tells of each request.
+func (a *Agent) newTracker(detail loader.Detail) {
+	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.take)
 }
 
 func (a *Agent) announce() error {

@@ -5,10 +5,10 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/features"
 )
 
 // Detail says how much is measured of where a request's time goes.
@@ -19,10 +19,10 @@ const (
 	// DetailOff measures only when requests arrive, begin and end.
 	DetailOff Detail = "off"
 	// DetailBasic adds the kernel's own counters of the serving thread, read at
-	// both ends of a request, and histograms of run-queue delay. Kernel 5.11.
+	// both ends of a request, and histograms of run-queue delay. Kernel 5.13.
 	DetailBasic Detail = "basic"
 	// DetailFull adds what the serving threads wait for: hooks at every switch,
-	// wake-up and timer of the host, which only those threads pass.
+	// wake-up and timer of the host, which only those threads pass. Kernel 5.15.
 	DetailFull Detail = "full"
 )
 
@@ -63,8 +63,16 @@ func possibleDetail(want Detail, kernel *btf.Spec) (d Detail, programs, missing 
 	if want == DetailOff {
 		return want, nil, nil
 	}
-	if errors.Is(features.HaveMapType(ebpf.TaskStorage), ebpf.ErrNotSupported) {
-		return DetailOff, nil, []string{"task storage (kernel 5.11)"}
+	if !hasTaskStorage(kernel) {
+		return DetailOff, nil, []string{"task storage in tracing programs (kernel 5.13): detail is off"}
+	}
+	if want == DetailFull && !hasHelper(kernel, "BPF_FUNC_task_pt_regs") {
+		want = DetailBasic
+		missing = append(missing, "helper bpf_task_pt_regs (kernel 5.15): detail is basic")
+	}
+	var kfunc *btf.Func
+	if kernel.TypeByName("bpf_task_from_pid", &kfunc) != nil {
+		missing = append(missing, "kfunc bpf_task_from_pid (kernel 6.2): a thread that hands its requests to others looks busy with them")
 	}
 	for _, h := range detailHooks {
 		if !hasTracepoint(kernel, h.tracepoint) {
@@ -76,6 +84,25 @@ func possibleDetail(want Detail, kernel *btf.Spec) (d Detail, programs, missing 
 		}
 	}
 	return want, programs, missing
+}
+
+// hasTaskStorage: the member came with its use in tracing programs; the map type
+// alone is older.
+func hasTaskStorage(kernel *btf.Spec) bool {
+	var task *btf.Struct
+	if kernel.TypeByName("task_struct", &task) != nil {
+		return false
+	}
+	return slices.ContainsFunc(task.Members, func(m btf.Member) bool { return m.Name == "bpf_storage" })
+}
+
+// hasHelper looks for a number in enum bpf_func_id.
+func hasHelper(kernel *btf.Spec, name string) bool {
+	var ids *btf.Enum
+	if kernel.TypeByName("bpf_func_id", &ids) != nil {
+		return false
+	}
+	return slices.ContainsFunc(ids.Values, func(v btf.EnumValue) bool { return v.Name == name })
 }
 
 // Detail is the one in use; it may be less than was asked for. Missing names

@@ -57,6 +57,8 @@ var hookTexts = map[string]struct{ since, without string }{
 	"mm_vmscan_memcg_reclaim_end":    {"5.5", "waits at the memory limit of a control group are not seen"},
 	"mm_compaction_begin":            {"5.5", "waits for large pages are not seen"},
 	"mm_compaction_end":              {"5.5", "waits for large pages are not seen"},
+	"sched_process_fork":             {"5.5", "no filters by container, namespace and executable"},
+	"sched_process_exec":             {"5.5", "no filters by container, namespace and executable"},
 }
 
 // Features says of everything the programs use whether this kernel has it. It
@@ -74,7 +76,7 @@ func Features() ([]Feature, error) {
 	all := []Feature{
 		{Name: "ring_buffer", Need: Required, Present: hasMap(kernel, ebpf.RingBuf, "BPF_MAP_TYPE_RINGBUF"), Since: "5.8", Without: "nothing can be observed"},
 		{Name: "iterators", Need: Required, Present: hasIterators(kernel), Since: "5.9", Without: "nothing can be observed"},
-		{Name: "task_storage", Need: Optional, Present: hasMap(kernel, ebpf.TaskStorage, "BPF_MAP_TYPE_TASK_STORAGE"), Since: "5.11", Without: "not measured where the time of requests goes (--detail off)"},
+		{Name: "task_storage", Need: Optional, Present: hasTaskStorage(kernel), Since: "5.13", Without: "not measured where the time of requests goes (--detail off)"},
 	}
 	for _, program := range hookPrograms() {
 		tracepoint := spec.Programs[program.name].AttachTo
@@ -113,6 +115,9 @@ func hookPrograms() []hookProgram {
 	}
 	for _, h := range detailHooks {
 		all = append(all, hookProgram{h.program, Optional})
+	}
+	for _, name := range judgeHooks(Options{JudgeProcesses: true}) {
+		all = append(all, hookProgram{name, Optional})
 	}
 	return all
 }

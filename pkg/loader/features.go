@@ -85,6 +85,16 @@ func chooseSource(want Source, kernel *btf.Spec) (Source, error) {
 	return SourceSyscall, nil
 }
 
+// preemptsTracepoints: since 7.0 (commit a46023d5616e) programs on tracepoints
+// may be preempted where the kernel is. Nothing in its type information says so.
+func preemptsTracepoints() (bool, error) {
+	version, err := features.LinuxVersionCode()
+	if err != nil {
+		return false, fmt.Errorf("read the version of the kernel: %w", err)
+	}
+	return version>>16 >= 7, nil
+}
+
 // explain turns the kernel's answer into a remedy where there is a usual one.
 func explain(err error) error {
 	switch {

@@ -79,7 +79,11 @@ func (l *Loader) open(o Options) error {
 	if err := l.configure(spec, o); err != nil {
 		return err
 	}
-	l.objects, err = ebpf.NewCollection(spec)
+	var co ebpf.CollectionOptions
+	if o.VerifierStats {
+		co.Programs.LogLevel = ebpf.LogLevelStats
+	}
+	l.objects, err = ebpf.NewCollectionWithOptions(spec, co)
 	if err != nil {
 		return &loadError{source: l.source, err: err}
 	}
@@ -117,6 +121,11 @@ func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 	}
 	cfg := kernelConfig(o)
 	cfg.Detail = kernelDetail[l.detail]
+	if preempts, err := preemptsTracepoints(); err != nil {
+		return err
+	} else if preempts {
+		cfg.Preemptible = 1
+	}
 	if err := spec.Variables["cfg"].Set(cfg); err != nil {
 		return fmt.Errorf("configure programs: %w", err)
 	}

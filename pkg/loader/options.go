@@ -61,6 +61,8 @@ type Options struct {
 	// TableEntries bounds the connections of SourceSyscall; 0 means
 	// DefaultTableEntries.
 	TableEntries int
+	// VerifierStats makes Programs tell what the verifier did with each program.
+	VerifierStats bool
 }
 
 func (o *Options) setDefaults() {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"testing"
+
+	"probe/internal/testutil"
+)
+
+func TestProcessed(t *testing.T) {
+	for _, tt := range []struct {
+		name, log string
+		want      int
+	}{
+		{"statistics", "func#0 @0\nprocessed 1234 insns (limit 1000000) max_states_per_insn 4 total_states 70\n", 1234},
+		{"with times", "verification time 812 usec\nstack depth 8+0\nprocessed 95 insns (limit 1000000)\n", 95},
+		{"empty", "", 0},
+		{"cut", "processed ", 0},
+		{"not a number", "processed many insns", 0},
+		{"negative", "processed -3 insns", 0},
+		{"the last one", "processed 7 insns\nprocessed 9 insns\n", 9},
+	} {
+		if got := processed(tt.log); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestVerifiedTellsInstructions(t *testing.T) {
+	testutil.RequireBPF(t, "5.9", "ring buffer and iterators")
+	for _, stats := range []bool{false, true} {
+		l, err := Load(Options{VerifierStats: stats})
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs := l.Verified()
+		if len(programs) != len(l.objects.Programs) {
+			t.Errorf("%d programs, %d are loaded", len(programs), len(l.objects.Programs))
+		}
+		for _, p := range programs {
+			if (p.Instructions > 0) != stats {
+				t.Errorf("statistics %v: %s has %d instructions", stats, p.Name, p.Instructions)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
