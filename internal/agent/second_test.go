@@ -111,17 +111,16 @@ func TestReloadTakesTurn(t *testing.T) {
 	c, old, taken, free := startChild(t), newSink(t), newSink(t), newSink(t)
 	dir := filepath.Join(t.TempDir(), "probe")
 	other := start(t, agent.Options{Statsd: taken.target(), PIDs: []uint32{c.pid}, LockDir: dir})
-	next := make(chan string, 1)
+	next := make(chan agent.Options, 1)
 	o := agent.Options{Statsd: old.target(), PIDs: []uint32{c.pid}, LockDir: dir}
-	var r *running
 	o.Reload = func() (agent.Reloaded, error) {
-		changed := r.opt
-		changed.Statsd = <-next
-		return agent.Reloaded{Options: changed, Changed: []string{"statsd"}}, nil
+		return agent.Reloaded{Options: <-next, Changed: []string{"statsd"}}, nil
 	}
-	r = start(t, o)
+	r := start(t, o)
 	reload := func(target, says string) {
-		next <- target
+		changed := r.opt
+		changed.Statsd = target
+		next <- changed
 		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
