@@ -121,7 +121,7 @@ struct {
 /* Records to userspace. Size set by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
+	__uint(max_entries, 4 << 20);
 } http_events SEC(".maps");
 
 /* Counters, summed over CPUs by the loader. */

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -197,6 +198,8 @@ func (a *Agent) load() error {
 		}
 		return err
 	}
+	// What reading the kernel's type information took is most of the heap so far.
+	debug.FreeOSMemory()
 	a.delays.kernel = a.kernel
 	if detail, _ := a.kernel.Detail(); detail == loader.DetailOff {
 		a.newTracker(detail) // the kernel may have less than was asked for

@@ -84,6 +84,7 @@ type Options struct {
 
 // Defaults of Options.
 const (
+	DefaultRingBytes   = loader.DefaultRingBytes
 	DefaultInterval    = 10 * time.Second
 	DefaultLogInterval = time.Minute
 	MinInterval        = 100 * time.Millisecond
