@@ -77,8 +77,7 @@ static __always_inline void thread_leaves(struct task_struct *task, bool preempt
 
 	if (!t)
 		return;
-	if (t->running)
-		book_running(t, bpf_ktime_get_ns());
+	book_running(t, bpf_ktime_get_ns());
 	t->changes++;
 	if (preempt || task_state(task) == TASK_RUNNING) {
 		t->wait = task_throttled(task) ? WAIT_THROTTLED : WAIT_RUNQ;
@@ -156,6 +155,11 @@ static __always_inline void thread_arrives(struct task_struct *task, struct task
 		return;
 	now = bpf_ktime_get_ns();
 	before = t->since_ns;
+	t->changes++;
+	if (t->running) { /* that it left was not seen */
+		book(t, PROBE_PART_UNKNOWN, now);
+		return;
+	}
 	if (t->wait != WAIT_THROTTLED && (t->wait != WAIT_RUNQ || t->woken)) {
 		/* The kernel knows how long it was ready: from when it was in the run
 		 * queue, which may be on another CPU that must wake up first. */
@@ -169,7 +173,6 @@ static __always_inline void thread_arrives(struct task_struct *task, struct task
 	if (t->wait == WAIT_RUNQ && now > before)
 		note_pusher(t, prev, now - before);
 	t->running = 1;
-	t->changes++;
 }
 
 /*

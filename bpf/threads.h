@@ -163,10 +163,17 @@ static __always_inline void book(struct thread_time *t, __u64 part, __u64 now)
 	t->since_ns = now;
 }
 
-/* The same for a thread that is running. */
+/*
+ * The same for a thread that is running. If its switch to the CPU was not seen
+ * (one in some thousand under load), nobody knows what it did since.
+ */
 static __always_inline void book_running(struct thread_time *t, __u64 now)
 {
-	book(t, t->reclaim ? PROBE_PART_MEMORY : PROBE_PART_CPU, now);
+	if (!t->running)
+		book(t, PROBE_PART_UNKNOWN, now);
+	else
+		book(t, t->reclaim ? PROBE_PART_MEMORY : PROBE_PART_CPU, now);
+	t->running = 1;
 }
 
 #endif
