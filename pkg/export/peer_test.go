@@ -4,14 +4,19 @@ package export
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // since is a clock for tests that wait for real.
@@ -52,7 +57,7 @@ func (p *peer) start() {
 	if p.target.Scheme == TCP {
 		network, address = "tcp", p.target.address()
 	}
-	l, err := net.Listen(network, address)
+	l, err := smallBuffers().Listen(context.Background(), network, address)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -79,6 +84,21 @@ func (p *peer) start() {
 			p.all.Go(func() { p.read(conn) })
 		}
 	})
+}
+
+// smallBuffers bounds what a peer on a busy machine has not read when it closes:
+// over TCP nobody can tell how much that was, and the sender assumes 64 KiB.
+func smallBuffers() *net.ListenConfig {
+	return &net.ListenConfig{Control: func(network, _ string, c syscall.RawConn) error {
+		if network == "unix" {
+			return nil
+		}
+		var set error
+		err := c.Control(func(fd uintptr) {
+			set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10)
+		})
+		return errors.Join(err, set)
+	}}
 }
 
 func (p *peer) read(conn net.Conn) {
