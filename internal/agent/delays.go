@@ -125,24 +125,3 @@ func processLives(pid uint32) bool {
 	_, err := os.Stat(filepath.Join(root, strconv.FormatUint(uint64(pid), 10)))
 	return err == nil
 }
-
-// memoryPressure is the kernel's figure for the last ten seconds, in per cent.
-func (a *Agent) memoryPressure() (some float64, ok bool) {
-	s := a.host.Latest()
-	if s == nil || s.PSI.Memory == nil || s.PSI.Memory.Some == nil {
-		return 0, false
-	}
-	return s.PSI.Memory.Some.Avg10, true
-}
-
-// flushStats ends the interval of everything that has one.
-func (a *Agent) flushStats() *stats.Snapshot {
-	snapshot := a.stats.Flush()
-	a.host.flush(snapshot)
-	delays, err := a.delays.services()
-	if err != nil {
-		a.log.Warn("run-queue delays of services not read", "error", err)
-	}
-	snapshot.Delays = delays
-	return snapshot
-}

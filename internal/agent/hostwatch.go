@@ -98,6 +98,15 @@ func (h *hostWatch) Latest() *stats.HostState {
 	return h.snapshots.Latest()
 }
 
+// memoryPressure is the kernel's figure for the last ten seconds, in per cent.
+func (a *Agent) memoryPressure() (some float64, ok bool) {
+	s := a.host.Latest()
+	if s == nil || s.PSI.Memory == nil || s.PSI.Memory.Some == nil {
+		return 0, false
+	}
+	return s.PSI.Memory.Some.Avg10, true
+}
+
 // flush puts the host's interval into a snapshot, and logs when the host
 // becomes overloaded or is so no more.
 func (h *hostWatch) flush(s *stats.Snapshot) {

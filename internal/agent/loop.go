@@ -10,6 +10,7 @@ import (
 
 	"probe/pkg/events"
 	"probe/pkg/loader"
+	"probe/pkg/stats"
 )
 
 const (
@@ -206,6 +207,18 @@ func (a *Agent) flush() error {
 	}
 	a.deliver.start(j)
 	return nil
+}
+
+// flushStats ends the interval of everything that has one.
+func (a *Agent) flushStats() *stats.Snapshot {
+	snapshot := a.stats.Flush()
+	a.host.flush(snapshot)
+	delays, err := a.delays.services()
+	if err != nil {
+		a.log.Warn("run-queue delays of services not read", "error", err)
+	}
+	snapshot.Delays = delays
+	return snapshot
 }
 
 // keepTotals hands a copy of the totals to the keeper, even when the interval
