@@ -263,6 +263,12 @@ func TestJSONParts(t *testing.T) {
 	if d := cmp.Diff([]string{"thread", `{"major":3,"minor":40}`, `{"pid":4711,"comm":"batch","cpu":3,"ns":90000000}`}, rest); d != "" {
 		t.Errorf("the rest (-want +got):\n%s", d)
 	}
+	named, _ := parse(t, printed(t, Options{JSON: true}, slow(func(q *events.Request) {
+		q.Times.PushedBy.Service, q.Times.PushedBy.Cgroup = "batch", `/a "b"`
+	})))
+	if d := cmp.Diff(`{"pid":4711,"comm":"batch","service":"batch","cgroup":"/a \"b\"","cpu":3,"ns":90000000}`, string(named.PushedBy)); d != "" {
+		t.Errorf("pushed by (-want +got):\n%s", d)
+	}
 	unix := slow(func(q *events.Request) {
 		q.Conn, q.Wait = &events.Conn{Family: events.FamilyUnix}, events.Wait{}
 	})

@@ -89,7 +89,11 @@ func appendCause(b []byte, c cause, by *events.Pusher) []byte {
 	b = appendVisible(b, by.Name())
 	b = append(b, '[')
 	b = strconv.AppendUint(b, uint64(by.PID), 10)
-	return append(b, "])"...)
+	b = append(b, ']')
+	if by.Service != "" && by.Service != by.Name() {
+		b = appendVisible(append(b, " of "...), by.Service)
+	}
+	return append(b, ')')
 }
 
 // appendContext adds what else a reader must know: page faults from disk, whose

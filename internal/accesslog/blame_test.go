@@ -29,6 +29,10 @@ func TestSlowSaysWhy(t *testing.T) {
 			"GET /api/items 200.00ms: 61 % waiting for CPU 3 (held by batch[4711]), 22 % lock, 10 % on CPU, 5 % unread in the socket, 3 major faults"},
 		"pressure not known, nobody held the CPU": {func(q *events.Request) { q.Times.PushedBy = events.Pusher{} }, pressure(50, false),
 			"GET /api/items 200.00ms: 61 % waiting for a CPU, 22 % lock, 10 % on CPU, 5 % unread in the socket, 3 major faults"},
+		"held by a service": {func(q *events.Request) {
+			q.Times.PushedBy.Service, q.Times.PushedBy.Cgroup = "shop/worker", "/kubepods/x"
+		}, nil,
+			"GET /api/items 200.00ms: 61 % waiting for CPU 3 (held by batch[4711] of shop/worker), 22 % lock, 10 % on CPU, 5 % unread in the socket, 3 major faults"},
 		"loop": {func(q *events.Request) {
 			q.Times = events.Times{Attribution: events.AttributionLoop}
 			q.Times.Part[events.PartNet] = 188 * time.Millisecond

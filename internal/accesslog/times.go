@@ -42,6 +42,10 @@ func appendAttribution(b []byte, t *events.Times) []byte {
 	}
 	b = appendNumber(b, `,"pushed_by":{"pid":`, uint64(t.PushedBy.PID))
 	b = appendString(append(b, `,"comm":`...), []byte(t.PushedBy.Name()))
+	if t.PushedBy.Cgroup != "" {
+		b = appendString(append(b, `,"service":`...), []byte(t.PushedBy.Service))
+		b = appendString(append(b, `,"cgroup":`...), []byte(t.PushedBy.Cgroup))
+	}
 	b = appendNumber(b, `,"cpu":`, uint64(t.PushedBy.CPU))
 	b = appendNumber(b, `,"ns":`, uint64(t.PushedBy.For))
 	return append(b, '}')

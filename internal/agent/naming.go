@@ -121,12 +121,12 @@ func (n *naming) hold(q *events.Request) bool {
 
 // nameRequest names a request and records it, or holds it.
 func (a *Agent) nameRequest(q *events.Request) {
-	name, known := a.nameOf(q.Conn, q.Role, q.PID)
+	name, known := a.namesOf(q)
 	if !known {
 		if a.names.hold(q) {
 			return
 		}
-		name = a.names.Provisional(q.PID, servedPort(q.Conn, q.Role), q.Conn.Comm, a.batchNS)
+		name = a.provisional(q)
 	}
 	a.count(q, name)
 }
@@ -139,18 +139,49 @@ func (a *Agent) releaseHeld(all bool) {
 	}
 	kept := a.names.held[:0]
 	for _, q := range a.names.held {
-		name, known := a.nameOf(q.Conn, q.Role, q.PID)
+		name, known := a.namesOf(&q)
 		if !known && !all {
 			kept = append(kept, q)
 			continue
 		}
 		if !known {
-			name = a.names.Provisional(q.PID, servedPort(q.Conn, q.Role), q.Conn.Comm, a.batchNS)
+			name = a.provisional(&q)
 		}
 		a.count(&q, name)
 	}
 	clear(a.names.held[len(kept):])
 	a.names.held = kept
+}
+
+// namesOf names the process of a request, and in a trace the one that held its
+// CPU; false: not known yet.
+func (a *Agent) namesOf(q *events.Request) (*workload.Name, bool) {
+	name, known := a.nameOf(q.Conn, q.Role, q.PID)
+	by := &q.Times.PushedBy
+	if !known || a.trace == nil || by.PID == 0 {
+		return name, known
+	}
+	holder, known := a.names.Resolve(by.PID, 0, by.Name(), a.batchNS)
+	if known {
+		takeHolder(by, holder)
+	}
+	return name, known
+}
+
+// provisional names as well as it can be done without waiting.
+func (a *Agent) provisional(q *events.Request) *workload.Name {
+	if by := &q.Times.PushedBy; a.trace != nil && by.PID != 0 {
+		takeHolder(by, a.names.Provisional(by.PID, 0, by.Name(), a.batchNS))
+	}
+	return a.names.Provisional(q.PID, servedPort(q.Conn, q.Role), q.Conn.Comm, a.batchNS)
+}
+
+// takeHolder: without a group the process was gone, and the name is no more than
+// its command, which is there already.
+func takeHolder(by *events.Pusher, name *workload.Name) {
+	if name.Cgroup != "" {
+		by.Service, by.Cgroup = name.Service, name.Cgroup
+	}
 }
 
 // nameOf names the process at our end of a connection; false: not known yet.

@@ -4,6 +4,8 @@ package workload
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -30,6 +32,9 @@ type group struct {
 	podUID string
 	// unit is the systemd unit without ".service"; with a container, one inside.
 	unit string
+	// path is that of the control group that shares out CPU time: in the unified
+	// hierarchy, or in that of version 1's cpu controller.
+	path string
 }
 
 // parseGroup reads /proc/PID/cgroup (cgroups(7): lines "id:controllers:path").
@@ -38,6 +43,7 @@ type group struct {
 // that does not: on hybrid hosts a runtime may use some of them only.
 func parseGroup(cgroup []byte) group {
 	var found [3]group // unified, name=systemd, others
+	unified, cpu := "", ""
 	for line := range bytes.Lines(cgroup) {
 		_, rest, ok := strings.Cut(strings.TrimRight(string(line), "\n"), ":")
 		if !ok {
@@ -47,13 +53,25 @@ func parseGroup(cgroup []byte) group {
 		switch {
 		case !ok:
 		case controllers == "":
+			unified = path
 			found[0] = parsePath(path)
 		case controllers == "name=systemd":
 			found[1] = parsePath(path)
 		case found[2].containerID == "":
 			found[2] = parsePath(path)
 		}
+		if slices.Contains(strings.Split(controllers, ","), "cpu") {
+			cpu = path
+		}
 	}
+	g := innermost(found)
+	// A controller is in one hierarchy only: where version 1 has it, that counts.
+	g.path = shortened(cmp.Or(cpu, unified))
+	return g
+}
+
+// innermost prefers the hierarchy that knows a container.
+func innermost(found [3]group) group {
 	for _, g := range found {
 		if g.containerID != "" {
 			return g
@@ -63,6 +81,14 @@ func parseGroup(cgroup []byte) group {
 		return found[0]
 	}
 	return group{unit: found[1].unit, podUID: found[1].podUID}
+}
+
+// shortened keeps the end of a path, which tells most; what is missing shows.
+func shortened(path string) string {
+	if len(path) <= maxGroupBytes {
+		return path
+	}
+	return "…" + strings.ToValidUTF8(path[len(path)-maxGroupBytes:], "")
 }
 
 // parsePath reads one cgroup path from the root inwards. A container below a

@@ -164,7 +164,7 @@ func (r *Resolver) nameOf(n *Names, port uint16) *Name {
 	if n.Program == "" {
 		n.Program = n.Comm
 	}
-	name := &Name{Service: service(r.opt.Rules, n, port), Tags: r.opt.Tags(n.Origin).Key()}
+	name := &Name{Service: service(r.opt.Rules, n, port), Tags: r.opt.Tags(n.Origin).Key(), Cgroup: n.Cgroup}
 	if n.Origin != (events.Origin{}) {
 		origin := n.Origin
 		name.Origin = &origin

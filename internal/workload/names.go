@@ -23,6 +23,8 @@ type Names struct {
 	// Exe is the path of the executable as its own file system has it, Program
 	// its base name, with the script of an interpreter. Comm is the command name.
 	Exe, Program, Comm string
+	// Cgroup is the path of the control group that shares out CPU time.
+	Cgroup string
 	// Source is the file that told the names of the container.
 	Source string
 }
@@ -30,6 +32,7 @@ type Names struct {
 // takeGroup takes over what the cgroup path says.
 func (n *Names) takeGroup(g group) {
 	n.ContainerID, n.Runtime, n.PodUID, n.Unit = g.containerID, g.runtime, g.podUID, g.unit
+	n.Cgroup = g.path
 }
 
 // takeDetails takes over what the container's files say.

@@ -49,6 +49,9 @@ const (
 	// names. maxLabelBytes bounds what a runtime's file may say.
 	maxNameBytes  = 96
 	maxLabelBytes = 253
+	// maxGroupBytes is how much of the end of a cgroup's path is kept; those of
+	// Kubernetes have about 200.
+	maxGroupBytes = 512
 )
 
 // Options of a Resolver. The zero value is usable.

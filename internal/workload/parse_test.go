@@ -43,6 +43,28 @@ func TestUnitOfGroup(t *testing.T) {
 	}
 }
 
+func TestPathOfGroup(t *testing.T) {
+	long := strings.Repeat("/0123456", 100)
+	tests := []struct{ name, cgroup, want string }{
+		{"v2", "0::/system.slice/nginx.service\n", "/system.slice/nginx.service"},
+		{"v1", "4:cpu,cpuacct:/batch\n1:name=systemd:/cron.service\n", "/batch"},
+		{"hybrid, the controller is in v1", "0::/unified\n4:cpu,cpuacct:/batch\n", "/batch"},
+		{"hybrid, the controller is in v2", "1:name=systemd:/a.service\n0::/b.service\n", "/b.service"},
+		{"not the cpu controller", "3:cpuset:/set\n2:cpuacct:/acct\n0::/\n", "/"},
+		{"colon in the path", "0::/system.slice/a:b.service\n", "/system.slice/a:b.service"},
+		{"long", "0::" + long + "\n", "…" + long[len(long)-maxGroupBytes:]},
+		{"cut inside a letter", "0::/ä" + long[:maxGroupBytes-1] + "\n", "…" + long[:maxGroupBytes-1]},
+		{"empty", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := parseGroup([]byte(tt.cgroup)).path; got != tt.want {
+				t.Errorf("parseGroup(%q).path = %q, want %q", tt.cgroup, got, tt.want)
+			}
+		})
+	}
+}
+
 func TestProgramName(t *testing.T) {
 	tests := []struct {
 		exe  string

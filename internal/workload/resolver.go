@@ -56,6 +56,10 @@ type Name struct {
 	Origin *events.Origin
 	// Tags are the part of Origin that tells series apart.
 	Tags events.OriginKey
+	// Cgroup is the path of the control group that shares out CPU time, as
+	// /proc/PID/cgroup has it, at most its last 512 bytes. Empty: the process was
+	// gone, or may not be read.
+	Cgroup string
 }
 
 type entry struct {

@@ -78,6 +78,9 @@ type Pusher struct {
 	Comm [16]byte
 	// For is how long the thread waited behind it.
 	For time.Duration
+	// Service and Cgroup are looked up by its pid when the request is told, the
+	// latter as in /proc/PID/cgroup. Both are empty if it was gone by then.
+	Service, Cgroup string
 }
 
 // Name is Comm as text.

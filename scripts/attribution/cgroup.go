@@ -88,6 +88,14 @@ func (g *group) limit(bytes string) error {
 	return g.write("memory.limit_in_bytes", bytes)
 }
 
+// favour gives a cpu group four times the usual share.
+func (g *group) favour() error {
+	if g.v2 {
+		return g.write("cpu.weight", "400")
+	}
+	return g.write("cpu.shares", "4096")
+}
+
 // quota lets a cpu group run for so long in each period.
 func (g *group) quota(run, period time.Duration) error {
 	if g.v2 {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,7 +135,7 @@ func pin(t *testing.T, pid, cpu int) {
 }
 
 // burn keeps a CPU busy until the end of the test.
-func burn(t *testing.T, name string, cpu int) {
+func burn(t *testing.T, name string, cpu int) *process.Process {
 	t.Helper()
 	p, err := process.Start(t.TempDir(), name, nil, "/bin/sh", "-c", "while :; do :; done")
 	if err != nil {
@@ -142,6 +143,7 @@ func burn(t *testing.T, name string, cpu int) {
 	}
 	t.Cleanup(p.Kill)
 	pin(t, p.PID(), cpu)
+	return p
 }
 
 // The run-queue delay of requests is what the kernel adds to the schedstat of
@@ -171,6 +173,44 @@ func TestRunQueueAgreesWithSchedstat(t *testing.T) {
 		t.Fatalf("the thread waited for %v only: nothing competed with it", want)
 	}
 	within(t, "run queue", got, want, 0.02)
+}
+
+// Who held the CPU is told with its control group.
+func TestPusherHasItsCgroup(t *testing.T) {
+	testutil.RequireBPF(t, "5.14", "task storage")
+	in := startServer(t, "c")
+	pin(t, in.PID(), 0)
+	g, err := newGroup("cpu", "pusher")
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := burn(t, "batch", 0)
+	t.Cleanup(func() {
+		batch.Kill()
+		if err := g.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := errors.Join(g.favour(), g.enter(batch.PID())); err != nil {
+		t.Fatal(err)
+	}
+	p := startProbe(t, "--port", strconv.Itoa(in.port))
+	if _, err := in.send("spin", 0, 20); err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	for target, l := range lines(t, p) {
+		if l.PushedBy.PID != batch.PID() || l.PushedBy.For < workTime/10 {
+			continue
+		}
+		held++
+		if want := "/" + filepath.Base(g.dir); l.PushedBy.Cgroup != want {
+			t.Errorf("%s: held by a process of cgroup %q, want %q", target, l.PushedBy.Cgroup, want)
+		}
+	}
+	if held < 3 { // others may hold it too
+		t.Errorf("%d of 20 requests say that the busy loop had their CPU", held)
+	}
 }
 
 // What the quota of a group holds back is throttled, not run queue.

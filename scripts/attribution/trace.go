@@ -31,6 +31,11 @@ type traceLine struct {
 			Other time.Duration `json:"other_ns"`
 		} `json:"blocked"`
 	} `json:"wait"`
+	PushedBy struct {
+		PID    int           `json:"pid"`
+		Cgroup string        `json:"cgroup"`
+		For    time.Duration `json:"ns"`
+	} `json:"pushed_by"`
 }
 
 func (l *traceLine) split() split {
