@@ -118,7 +118,7 @@ func TestUnixgramPacketTooLarge(t *testing.T) {
 	x := newExporter(t, Options{Target: Target{Scheme: Unixgram, Path: path}, Now: since()})
 	x.begin(t.Context())
 	u := x.transport.(*unixgram)
-	must(t, u.conn.SetWriteBuffer(1))
+	must(t, u.conn.(*net.UnixConn).SetWriteBuffer(1))
 	if err := u.send(t.Context(), make([]byte, 1<<18), 1); err == nil || errors.Is(err, errDown) {
 		t.Errorf("error = %v, want one about this packet only", err)
 	}
