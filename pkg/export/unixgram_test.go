@@ -149,10 +149,7 @@ func TestFile(t *testing.T) {
 
 // A disk that is full keeps whole lines only.
 func TestFileOnAFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("a small disk needs root to be mounted")
-	}
-	dir := smallDisk(t, "64k")
+	dir := testutil.SmallDisk(t, "64k")
 	path := filepath.Join(dir, "lines")
 	x := newExporter(t, Options{Target: Target{Scheme: File, Path: path}})
 	const n = 10_000 // 200 KB
