@@ -45,9 +45,7 @@ func grantedByUnit(t *testing.T) []string {
 func buildStatic(t *testing.T) string {
 	t.Helper()
 	testutil.RequireBPF(t, "5.11", "task storage")
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to become another user")
-	}
+	testutil.RequireRoot(t, "become another user")
 	dir, err := os.MkdirTemp("", "probe")
 	if err != nil {
 		t.Fatal(err)

@@ -98,9 +98,7 @@ func ociConfig(t *testing.T, c corev1.Container, args []string) []byte {
 // inContainer prepares a container of nothing but the program.
 func inContainer(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to start a container")
-	}
+	requireRoot(t, "start a container")
 	if _, err := exec.LookPath("crun"); err != nil {
 		t.Fatal("crun is missing: run scripts/install-test-deps.sh")
 	}

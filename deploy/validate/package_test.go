@@ -14,9 +14,7 @@ import (
 // what it writes goes to a file system in memory. files are found in /in.
 func inScratchRoot(t *testing.T, script string, files ...string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount")
-	}
+	requireRoot(t, "mount")
 	scratch := t.TempDir()
 	for _, file := range files {
 		if out, err := exec.Command("cp", "-a", file, scratch).CombinedOutput(); err != nil {

@@ -31,13 +31,24 @@ func program(t *testing.T) string {
 	return path
 }
 
+// requireRoot skips the test unless it runs as root; with PROBE_REQUIRE_BPF=1 it
+// fails instead, as testutil.RequireRoot, which a module of its own cannot import.
+func requireRoot(t *testing.T, why string) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("PROBE_REQUIRE_BPF") == "1" {
+		t.Fatalf("needs root to %s (PROBE_REQUIRE_BPF=1 forbids to skip)", why)
+	}
+	t.Skip("needs root to " + why)
+}
+
 // refusal runs the program as nobody: it gets as far as its settings allow, and
 // is then refused. What it says, and its exit code.
 func refusal(t *testing.T, env []string, args ...string) (string, int) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to become nobody")
-	}
+	requireRoot(t, "become nobody")
 	// The tree may be closed to nobody; a copy is not.
 	dir, err := os.MkdirTemp("", "probe")
 	if err != nil {

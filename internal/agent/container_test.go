@@ -56,9 +56,7 @@ func containerRoot(t *testing.T) string {
 // engine is the path of a program of scripts/install-test-deps.sh.
 func engine(t *testing.T, name string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("containers are started by root")
-	}
+	testutil.RequireRoot(t, "start a container")
 	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return filepath.Join(dir, name)

@@ -70,15 +70,7 @@ func TestMemoryRestsOnAQuietHost(t *testing.T) {
 // A full disk: the agent goes on and counts, says so once a minute, and writes
 // everything when there is room again.
 func TestMemoryOnAFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("a small disk needs root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := testutil.SmallDisk(t, "256k")
 	m, r, log, now := memoryOn(t, dir)
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); err == nil {

@@ -18,9 +18,7 @@ import (
 // with the kernel's files: with all hierarchies of this host, and with those of
 // version 1 alone where it has them.
 func TestGroupLive(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("making control groups needs root")
-	}
+	testutil.RequireRoot(t, "make control groups")
 	all := findLayout("/sys")
 	if all == (layout{}) {
 		t.Fatal("no control groups below /sys/fs/cgroup")

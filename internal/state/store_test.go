@@ -190,15 +190,7 @@ func TestUnwritableDirectory(t *testing.T) {
 
 // A full disk: the record before stays, and saving works again when there is room.
 func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("a small disk needs root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := testutil.SmallDisk(t, "256k")
 	o := open(t, dir)
 	save(t, o.Store, sample(1))
 	filler := filepath.Join(dir, "filler")

@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// requireEnv, set to 1, turns every skip of RequireBPF into a failure, so that
-// a machine known to have BPF cannot pass by testing nothing.
+// requireEnv, set to 1, turns every skip of RequireBPF, RequireRoot and Lacking
+// into a failure, so that a machine known to have BPF cannot pass by testing
+// nothing.
 const requireEnv = "PROBE_REQUIRE_BPF"
 
 // RequireBPF skips the test where it cannot run: on a kernel older than
@@ -27,12 +28,11 @@ const requireEnv = "PROBE_REQUIRE_BPF"
 // the test runs and shows it.
 func RequireBPF(t testing.TB, minKernel, what string) {
 	t.Helper()
-	required := os.Getenv(requireEnv) == "1"
 	release, err := kernelRelease()
 	if err != nil {
 		t.Fatalf("require BPF: %v", err)
 	}
-	judge(t, machine{release: release, bpf: tryBPF()}, minKernel, what, required)
+	judge(t, machine{release: release, bpf: tryBPF()}, minKernel, what)
 }
 
 // machine is what RequireBPF found out about the host.
@@ -41,17 +41,14 @@ type machine struct {
 	bpf     error  // why BPF cannot be used, nil if it can
 }
 
-func judge(t testing.TB, m machine, minKernel, what string, required bool) {
+func judge(t testing.TB, m machine, minKernel, what string) {
 	t.Helper()
 	reason, err := m.missing(minKernel, what)
 	switch {
 	case err != nil:
 		t.Fatalf("require BPF: %v", err)
-	case reason == "":
-	case required:
-		t.Fatalf("%s (%s=1 forbids to skip)", reason, requireEnv)
-	default:
-		t.Skip(reason)
+	case reason != "":
+		Lacking(t, reason)
 	}
 }
 

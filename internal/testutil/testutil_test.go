@@ -52,7 +52,8 @@ func TestJudge(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{}
-			judge(r, tt.machine, tt.minKernel, "ring", tt.required)
+			t.Setenv(requireEnv, map[bool]string{true: "1"}[tt.required])
+			judge(r, tt.machine, tt.minKernel, "ring")
 			expectMessage(t, "skip", r.skipped, tt.wantSkip)
 			expectMessage(t, "failure", r.fatal, tt.wantFail)
 		})
@@ -87,6 +88,25 @@ func TestRequireBPFSeesThisMachine(t *testing.T) {
 	r = &recorder{}
 	RequireBPF(r, "999.0", "the future")
 	expectMessage(t, "skip", r.skipped, "needs kernel 999.0")
+}
+
+func TestRequireRoot(t *testing.T) {
+	for _, tt := range []struct {
+		uid                int
+		required           string
+		wantSkip, wantFail string
+	}{
+		{0, "", "", ""},
+		{0, "1", "", ""},
+		{1000, "", "needs root to mount", ""},
+		{1000, "1", "", "needs root to mount (PROBE_REQUIRE_BPF=1 forbids to skip)"},
+	} {
+		t.Setenv(requireEnv, tt.required)
+		r := &recorder{}
+		requireRoot(r, tt.uid, "mount")
+		expectMessage(t, "skip", r.skipped, tt.wantSkip)
+		expectMessage(t, "failure", r.fatal, tt.wantFail)
+	}
 }
 
 func TestCheckFDs(t *testing.T) {

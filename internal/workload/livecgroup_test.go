@@ -86,11 +86,9 @@ func makeGroup(t *testing.T, mount, path string) {
 // Live processes in real control groups of each layout, as far as this host has
 // the hierarchies.
 func TestLayoutsLive(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("control groups are made by root")
-	}
+	testutil.RequireRoot(t, "make control groups")
 	if len(hierarchies()) == 0 {
-		t.Skip("no control groups below " + cgroupRoot)
+		testutil.Lacking(t, "no control groups below "+cgroupRoot)
 	}
 	checked := 0
 	for _, l := range layouts() {

@@ -269,27 +269,9 @@ func TestSpoolThatCannotBe(t *testing.T) {
 	}
 }
 
-// smallDisk mounts one; what the test opens there must be closed by its end.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // With the disk full, lines go on to a receiver that is there, through memory.
 func TestSpoolDiskFull(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("a small disk needs root to be mounted")
-	}
-	dir := smallDisk(t, "128k")
+	dir := testutil.SmallDisk(t, "128k")
 	p := newPeer(t, Unix)
 	p.stop()
 	clock := &lockedClock{}

@@ -12,16 +12,10 @@ import (
 	"slices"
 	"syscall"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
-var (
-	// errDown: nothing can be sent until the back-off is over.
-	errDown = errors.New("receiver is down")
-	// errUnresolved: the name has no address.
-	errUnresolved = errors.New("name not resolved")
-)
+// errUnresolved: the name has no address.
+var errUnresolved = errors.New("name not resolved")
 
 // minRefusals is the number of refused packets in one Export after which the
 // receiver counts as down. The first may be the answer to a packet sent before
@@ -35,28 +29,23 @@ const minRefusals = 2
 // A name may have several addresses, of which the receiver listens on one only
 // (localhost): IPv4 is tried first, and each refusal moves on to the next.
 type udp struct {
+	datagrams
 	opt      Options
 	counters *counters
-	backoff  *backoff.ExponentialBackOff
 
 	// addresses of the host, of which addresses[current] is in use.
 	addresses  []netip.AddrPort
 	current    int
 	resolvedAt time.Duration
-	conn       *net.UDPConn
-	// retryAt ends the back-off, lastErr is what began it.
-	retryAt time.Duration
-	lastErr error
 
 	// refusals in this Export, and the lines of the last packet sent.
 	refusals  int
 	lastLines int
-	// release undoes what arm set up.
-	release func() bool
 }
 
 func newUDP(opt Options, c *counters) *udp {
-	u := &udp{opt: opt, counters: c, backoff: opt.newBackoff()}
+	u := &udp{opt: opt, counters: c}
+	u.now, u.backoff = opt.Now, opt.newBackoff()
 	if ip, err := netip.ParseAddr(opt.Target.Host); err == nil {
 		u.addresses = []netip.AddrPort{netip.AddrPortFrom(ip, opt.Target.Port)}
 	}
@@ -64,12 +53,11 @@ func newUDP(opt Options, c *counters) *udp {
 }
 
 func (u *udp) begin(ctx context.Context) error {
-	now := u.opt.Now()
-	if u.conn == nil && now < u.retryAt {
-		return fmt.Errorf("%w, waiting to retry after: %w", errDown, u.lastErr)
+	if err := u.waiting(); err != nil {
+		return err
 	}
 	u.refusals = 0
-	if err := u.resolve(ctx, now); err != nil {
+	if err := u.resolve(ctx, u.now()); err != nil {
 		return u.fail(err)
 	}
 	if u.conn == nil {
@@ -79,16 +67,6 @@ func (u *udp) begin(ctx context.Context) error {
 	}
 	u.arm(ctx)
 	return nil
-}
-
-// arm lets the end of ctx wake up a Write that waits for room in the send
-// buffer.
-func (u *udp) arm(ctx context.Context) {
-	conn := u.conn
-	u.release = context.AfterFunc(ctx, func() {
-		// Fails only when conn is closed, which wakes Write up too.
-		_ = conn.SetWriteDeadline(time.Unix(1, 0))
-	})
 }
 
 // resolve looks the name up when there is no address, after a failure and at
@@ -205,45 +183,10 @@ func (u *udp) refused(ctx context.Context, err error) error {
 	return nil
 }
 
-// fail begins a back-off and returns err as errDown.
-func (u *udp) fail(err error) error {
-	u.disconnect()
-	u.lastErr = err
-	u.retryAt = u.opt.Now() + u.backoff.NextBackOff()
-	return fmt.Errorf("%w: %w", errDown, err)
-}
-
-// disconnect gives up the socket and its deadline.
-func (u *udp) disconnect() {
-	if u.release != nil {
-		u.release()
-		u.release = nil
-	}
-	if u.conn != nil {
-		// A UDP socket has nothing left to lose at close.
-		_ = u.conn.Close()
-		u.conn = nil
-	}
-}
-
 func (u *udp) end() error {
-	if u.conn == nil {
-		return nil
-	}
-	if !u.release() {
-		// The deadline has fired or is about to: the socket is of no more use.
-		u.disconnect()
-		return nil
-	}
-	u.release = nil
 	// The last packet may still be refused; the next Export will tell.
-	if u.refusals == 0 {
+	if u.disarm() && u.refusals == 0 {
 		u.backoff.Reset()
 	}
-	return nil
-}
-
-func (u *udp) close(context.Context) error {
-	u.disconnect()
 	return nil
 }

@@ -118,7 +118,7 @@ func TestUnixgramPacketTooLarge(t *testing.T) {
 	x := newExporter(t, Options{Target: Target{Scheme: Unixgram, Path: path}, Now: since()})
 	x.begin(t.Context())
 	u := x.transport.(*unixgram)
-	must(t, u.conn.SetWriteBuffer(1))
+	must(t, u.conn.(*net.UnixConn).SetWriteBuffer(1))
 	if err := u.send(t.Context(), make([]byte, 1<<18), 1); err == nil || errors.Is(err, errDown) {
 		t.Errorf("error = %v, want one about this packet only", err)
 	}
@@ -149,10 +149,7 @@ func TestFile(t *testing.T) {
 
 // A disk that is full keeps whole lines only.
 func TestFileOnAFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("a small disk needs root to be mounted")
-	}
-	dir := smallDisk(t, "64k")
+	dir := testutil.SmallDisk(t, "64k")
 	path := filepath.Join(dir, "lines")
 	x := newExporter(t, Options{Target: Target{Scheme: File, Path: path}})
 	const n = 10_000 // 200 KB

@@ -114,7 +114,7 @@ func build32(t *testing.T) string {
 		t.Skip("no 32-bit sibling of this architecture")
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("needs the go command to build a 32-bit program")
+		testutil.Lacking(t, "needs the go command to build a 32-bit program")
 	}
 	path := filepath.Join(t.TempDir(), "pt32-"+strconv.Itoa(os.Getpid()))
 	build := exec.Command("go", "build", "-o", path, "./testdata/compat")
