@@ -36,7 +36,7 @@ type Agent struct {
 	kernel  *loader.Loader
 	tracker *exchange.Tracker
 	names   *naming
-	routes  *route.Table
+	routes  *route.Services
 	stats   *stats.Recorder
 	export  exporter           // nil when tracing
 	trace   *accesslog.Printer // nil when not
@@ -96,7 +96,7 @@ func build(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes, err := route.New(route.Options{Patterns: o.Routes})
+	routes, err := route.NewServices(route.Options{Patterns: o.Routes})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
@@ -210,7 +210,7 @@ func (a *Agent) load() error {
 
 // newTracker makes one that expects what this detail tells of each request.
 func (a *Agent) newTracker(detail loader.Detail) {
-	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.take)
+	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.nameRequest)
 }
 
 func (a *Agent) announce() error {
@@ -232,17 +232,12 @@ func (a *Agent) statusLine() string {
 	return fmt.Sprintf("attached, source %s, role %s", a.kernel.Source(), a.opt.Role)
 }
 
-// take receives every rebuilt exchange from the tracker.
-func (a *Agent) take(q *events.Request) {
-	if len(q.Target) > 0 {
-		q.Route = a.routes.Template(q.Target)
-	}
-	a.nameRequest(q)
-}
-
 // count receives every exchange whose process has a name.
 func (a *Agent) count(q *events.Request, name *workload.Name) {
 	q.Service, q.Origin, q.Tags = name.Service, name.Origin, name.Tags
+	if len(q.Target) > 0 {
+		q.Route = a.routes.Template(q.Service, q.Target)
+	}
 	a.stats.Record(q)
 	if q.Role == events.RoleServer {
 		a.delays.served(q.PID, q.Service)

@@ -39,6 +39,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	r := a.routes.Stats()
 	add("route.capped", r.Capped)
 	add("route.overflow", r.Overflow)
+	add("route.services_evicted", r.Evicted)
 	a.names.report(add)
 	add("agent.restarts.exporter", a.parts.exporter.restarts.Load())
 	add("agent.restarts.endpoint", a.parts.endpoint.restarts.Load())
