@@ -35,5 +35,4 @@ func TestSiegeChurn(t *testing.T) {
 	if got := s.self("exchange.dropped.not_http"); got < each || got > 2*each {
 		t.Errorf("exchange.dropped.not_http: %d, want %d to %d", got, each, 2*each)
 	}
-	t.Logf("%v", s.counters())
 }
