@@ -16,12 +16,15 @@ const (
 	defaultMaxEntries = 16384
 
 	// recheckInterval is how long a name is used before the process behind the
-	// pid is looked at again. Pids are reused after thousands of forks, so ten
-	// seconds of a wrong name is the worst case and it is rare.
+	// pid is looked at again, if nothing told of another one before: a command
+	// name that was not seen there yet. Pids are reused after thousands of forks,
+	// so ten seconds of a wrong name is the worst case and it is rare.
 	recheckInterval = 10 * time.Second
 	// maxRechecksPerSecond bounds the file reads of re-checks (about 10 µs
 	// each), however many entries are due at once.
 	maxRechecksPerSecond = 256
+	// maxDoubtsPerSecond of them may be because of command names.
+	maxDoubtsPerSecond = 128
 
 	// maxWait is how long a name may take before a provisional one is given.
 	maxWait = time.Second
