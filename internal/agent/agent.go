@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -172,12 +171,11 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	}
 	defer a.names.close()
 	a.dropPrivileges()
-	if err := a.announce(); err != nil {
+	withdraw, err := a.announce()
+	if err != nil {
 		return err
 	}
-	if a.opt.ReadyFile != "" {
-		defer os.Remove(a.opt.ReadyFile)
-	}
+	defer withdraw()
 	if a.opt.Duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, a.opt.Duration)
@@ -213,19 +211,23 @@ func (a *Agent) newTracker(detail loader.Detail) {
 	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.nameRequest)
 }
 
-func (a *Agent) announce() error {
+// announce says that the agent is attached; what it returns takes it back.
+func (a *Agent) announce() (withdraw func(), err error) {
 	detail, missing := a.kernel.Detail()
 	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role, "detail", string(detail))
 	if len(missing) > 0 {
 		a.log.Warn("this kernel cannot tell all of where time goes", "missing", strings.Join(missing, ", "))
 	}
+	withdraw = func() {}
 	if a.opt.ReadyFile != "" {
-		if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
-			return fmt.Errorf("write ready file: %w", err)
+		file, err := makeReady(a.opt.ReadyFile)
+		if err != nil {
+			return nil, err
 		}
+		withdraw = file.remove
 	}
 	a.notify.ready(a.statusLine())
-	return nil
+	return withdraw, nil
 }
 
 func (a *Agent) statusLine() string {
