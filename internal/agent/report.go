@@ -55,6 +55,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	}
 	if a.server != nil {
 		add("endpoint.dropped.busy", a.server.Refused())
+		add("endpoint.dropped.idle", a.server.Evicted())
 	}
 	a.host.report(add)
 	if a.trace != nil {
