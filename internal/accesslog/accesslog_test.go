@@ -321,11 +321,11 @@ func TestQuery(t *testing.T) {
 // Where the end of the authority was not captured, all of it may be a password.
 func TestCutTarget(t *testing.T) {
 	for target, want := range map[string]string{
-		"http://user:passw":       "http://",
-		"http://user:p@ss":        "http://",
-		"http://h/pa":             "http://h/pa",
-		"http:/":                  "http:/",
-		"/pa":                     "/pa",
+		"http://user:passw": "http://",
+		"http://user:p@ss":  "http://",
+		"http://h/pa":       "http://h/pa",
+		"http:/":            "http:/",
+		"/pa":               "/pa",
 	} {
 		q := request(func(q *events.Request) { q.Target, q.Flags = []byte(target), events.FlagTargetCut })
 		if l, _ := parse(t, printed(t, Options{JSON: true, Query: true}, q)); l.Target != want {
