@@ -26,6 +26,7 @@ type agentSettings struct {
 	PIDs   []uint32
 	// Trace prints requests, as JSON or as Text.
 	Trace, Text     bool
+	Query           bool // --capture-query
 	Debug           bool // the level of the log
 	ShutdownTimeout time.Duration
 }
@@ -45,7 +46,7 @@ func agentMain() int {
 	err := agent.Run(ctx, agent.Options{
 		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: s.PIDs,
 		Interval: killInterval, ShutdownTimeout: s.ShutdownTimeout, Listen: s.Listen,
-		StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: !s.Text,
+		StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: !s.Text, Query: s.Query,
 		Export: agent.ExportOptions{SpoolDir: s.SpoolDir},
 		Stdout: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
