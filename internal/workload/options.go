@@ -30,8 +30,9 @@ const (
 	maxWait = time.Second
 	// kubeletPatience is how much of it a look-up waits for the kubelet.
 	kubeletPatience = 500 * time.Millisecond
-	// workers read what may be slow; that many files may hang before all wait.
-	workers = 4
+	// minWorkers read what may be slow. Each look-up that takes longer than
+	// maxWait adds one, up to maxWorkers: that many files may hang before all wait.
+	minWorkers, maxWorkers = 4, 32
 	// maxJobs bounds the look-ups that wait for a worker.
 	maxJobs = 256
 	// maxContainers bounds the containers whose names are remembered (about
