@@ -23,7 +23,7 @@ import (
 // maxSiegeRSS bounds the resident memory of an agent, in bytes, whatever the
 // processes it watches do. Without them it has about 40 MiB; the rest is what
 // the bounded tables have when they are full.
-const maxSiegeRSS = 160 << 20
+const maxSiegeRSS = 128 << 20
 
 // siege is an agent in a process of its own that watches two: the victim, a
 // child that serves itself requests all the time and behaves, and this one,

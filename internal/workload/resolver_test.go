@@ -57,6 +57,22 @@ func TestService(t *testing.T) {
 			port:    81, comm: "kworker/0:1", want: "kworker/0:1-81",
 		},
 		{
+			name:    "control group of 4,096 characters",
+			process: fakeProcess{exe: "/app", cgroup: "0::" + strings.Repeat("/"+strings.Repeat("d", 15), 255) + "/shop.service\n"},
+			port:    80, want: "shop",
+		},
+		{
+			name: "control groups of more than is read",
+			process: fakeProcess{exe: "/app", cgroup: "12:cpu:/shop.service/" + strings.Repeat("d", maxFileBytes) + ".service\n" +
+				"1:name=systemd:/late.service\n"},
+			port: 80, want: "app-80",
+		},
+		{
+			name:    "unit named to break lines and terminals",
+			process: fakeProcess{exe: "/app", cgroup: "0::/a\x1b[2J\x00\xff|#:.service\n"},
+			port:    80, want: "a\x1b[2J\x00\xff|#:",
+		},
+		{
 			name:    "nothing known",
 			process: fakeProcess{},
 			want:    "unknown",
