@@ -5,7 +5,6 @@
 package accesslog
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/netip"
@@ -41,9 +40,9 @@ type Printer struct {
 	opt Options
 	out io.Writer
 	buf []byte
-	// sentence is room for a blame inside JSON.
-	sentence []byte
-	err      error
+	// sentence is room for a blame inside JSON, shown for a target.
+	sentence, shown []byte
+	err             error
 	// Lines printed, and lines lost to a failed write.
 	printed, lost uint64
 	unflushed     uint64
@@ -93,14 +92,6 @@ func (p *Printer) Flush() error {
 
 // Counts returns the lines written and the lines lost to a failed write.
 func (p *Printer) Counts() (printed, lost uint64) { return p.printed, p.lost }
-
-func (p *Printer) target(q *events.Request) []byte {
-	if p.opt.Query {
-		return q.Target
-	}
-	target, _, _ := bytes.Cut(q.Target, []byte("?"))
-	return target
-}
 
 func (p *Printer) wall(q *events.Request) time.Time {
 	if q.StartNS != 0 {

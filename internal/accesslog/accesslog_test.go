@@ -300,6 +300,11 @@ func TestQuery(t *testing.T) {
 		{"?", "", "?"},
 		{"", "", ""},
 		{"http://h/p?q#f", "http://h/p", "http://h/p?q#f"},
+		{"http://user:password@h:80/p?q", "http://h:80/p", "http://h:80/p?q"},
+		{"http://user:p@ss@h?q=a@b", "http://h", "http://h?q=a@b"},
+		{"http://user@h", "http://h", "http://h"},
+		{"http://h/a@b", "http://h/a@b", "http://h/a@b"},
+		{"/a://b:c@d/", "/a://b:c@d/", "/a://b:c@d/"},
 	}
 	for _, tt := range tests {
 		q := request(func(q *events.Request) { q.Target = []byte(tt.target) })
@@ -315,6 +320,22 @@ func TestQuery(t *testing.T) {
 		}
 		if text := printed(t, Options{Query: true}, q); !strings.Contains(text, "GET "+tt.with+" 200 ") {
 			t.Errorf("%q with its query: %s", tt.target, text)
+		}
+	}
+}
+
+// Where the end of the authority was not captured, all of it may be a password.
+func TestCutTarget(t *testing.T) {
+	for target, want := range map[string]string{
+		"http://user:passw": "http://",
+		"http://user:p@ss":  "http://",
+		"http://h/pa":       "http://h/pa",
+		"http:/":            "http:/",
+		"/pa":               "/pa",
+	} {
+		q := request(func(q *events.Request) { q.Target, q.Flags = []byte(target), events.FlagTargetCut })
+		if l, _ := parse(t, printed(t, Options{JSON: true, Query: true}, q)); l.Target != want {
+			t.Errorf("%q: %q, want %q", target, l.Target, want)
 		}
 	}
 }

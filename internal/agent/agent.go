@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -36,7 +35,7 @@ type Agent struct {
 	kernel  *loader.Loader
 	tracker *exchange.Tracker
 	names   *naming
-	routes  *route.Table
+	routes  *route.Services
 	stats   *stats.Recorder
 	export  exporter           // nil when tracing
 	trace   *accesslog.Printer // nil when not
@@ -96,7 +95,7 @@ func build(o Options) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes, err := route.New(route.Options{Patterns: o.Routes})
+	routes, err := route.NewServices(route.Options{Patterns: o.Routes})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
@@ -172,12 +171,11 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	}
 	defer a.names.close()
 	a.dropPrivileges()
-	if err := a.announce(); err != nil {
+	withdraw, err := a.announce()
+	if err != nil {
 		return err
 	}
-	if a.opt.ReadyFile != "" {
-		defer os.Remove(a.opt.ReadyFile)
-	}
+	defer withdraw()
 	if a.opt.Duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, a.opt.Duration)
@@ -210,39 +208,38 @@ func (a *Agent) load() error {
 
 // newTracker makes one that expects what this detail tells of each request.
 func (a *Agent) newTracker(detail loader.Detail) {
-	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.take)
+	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.nameRequest)
 }
 
-func (a *Agent) announce() error {
+// announce says that the agent is attached; what it returns takes it back.
+func (a *Agent) announce() (withdraw func(), err error) {
 	detail, missing := a.kernel.Detail()
 	a.log.Info("attached", "source", string(a.kernel.Source()), "role", a.opt.Role, "detail", string(detail))
 	if len(missing) > 0 {
 		a.log.Warn("this kernel cannot tell all of where time goes", "missing", strings.Join(missing, ", "))
 	}
+	withdraw = func() {}
 	if a.opt.ReadyFile != "" {
-		if err := os.WriteFile(a.opt.ReadyFile, []byte("ready\n"), 0o644); err != nil {
-			return fmt.Errorf("write ready file: %w", err)
+		file, err := makeReady(a.opt.ReadyFile)
+		if err != nil {
+			return nil, err
 		}
+		withdraw = file.remove
 	}
 	a.notify.ready(a.statusLine())
-	return nil
+	return withdraw, nil
 }
 
 func (a *Agent) statusLine() string {
 	return fmt.Sprintf("attached, source %s, role %s", a.kernel.Source(), a.opt.Role)
 }
 
-// take receives every rebuilt exchange from the tracker.
-func (a *Agent) take(q *events.Request) {
-	if len(q.Target) > 0 {
-		q.Route = a.routes.Template(q.Target)
-	}
-	a.nameRequest(q)
-}
-
 // count receives every exchange whose process has a name.
 func (a *Agent) count(q *events.Request, name *workload.Name) {
 	q.Service, q.Origin, q.Tags = name.Service, name.Origin, name.Tags
+	if len(q.Target) > 0 {
+		q.Route = a.routes.Template(q.Service, q.Target)
+	}
 	a.stats.Record(q)
 	if q.Role == events.RoleServer {
 		a.delays.served(q.PID, q.Service)

@@ -75,12 +75,20 @@ func startChild(t *testing.T) *child {
 // request has the child make n requests and waits until they are answered.
 func (c *child) request(n int) {
 	c.t.Helper()
-	if _, err := fmt.Fprintln(c.stdin, n); err != nil {
+	if err := c.tryRequest(n); err != nil {
 		c.t.Fatal(err)
 	}
-	if !c.lines.Scan() || c.lines.Text() != "done" {
-		c.t.Fatalf("child: %q, %v", c.lines.Text(), c.lines.Err())
+}
+
+// tryRequest is request for other goroutines than that of the test.
+func (c *child) tryRequest(n int) error {
+	if _, err := fmt.Fprintln(c.stdin, n); err != nil {
+		return err
 	}
+	if !c.lines.Scan() || c.lines.Text() != "done" {
+		return fmt.Errorf("child: %q, %w", c.lines.Text(), c.lines.Err())
+	}
+	return nil
 }
 
 func childMain() int {

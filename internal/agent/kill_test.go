@@ -71,7 +71,7 @@ func TestKill(t *testing.T) {
 	t.Logf("seed %d", seed)
 	k := &killing{t: t, child: startChild(t), sink: newSink(t), rnd: rand.New(rand.NewPCG(seed, 0))}
 	k.settings = agentSettings{
-		Statsd: k.sink.target(), StateDir: t.TempDir(), PID: k.child.pid, ShutdownTimeout: agent.DefaultShutdownTimeout,
+		Statsd: k.sink.target(), StateDir: t.TempDir(), PIDs: []uint32{k.child.pid}, ShutdownTimeout: agent.DefaultShutdownTimeout,
 	}
 	for round := range rounds {
 		if round%5 == 4 {

@@ -119,7 +119,8 @@ func (n *naming) hold(q *events.Request) bool {
 	return true
 }
 
-// nameRequest names a request and records it, or holds it.
+// nameRequest receives every rebuilt exchange from the tracker: it names it and
+// records it, or holds it.
 func (a *Agent) nameRequest(q *events.Request) {
 	name, known := a.namesOf(q)
 	if !known {

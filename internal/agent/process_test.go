@@ -20,10 +20,15 @@ import (
 
 // agentSettings are those of an agent in a process of its own.
 type agentSettings struct {
-	Statsd, StateDir, ReadyFile string
-	PID                         uint32
-	Trace                       bool
-	ShutdownTimeout             time.Duration
+	Statsd, StateDir, SpoolDir, ReadyFile string
+	// Listen is the address of the endpoint, "" for none.
+	Listen string
+	PIDs   []uint32
+	// Trace prints requests, as JSON or as Text.
+	Trace, Text     bool
+	Query           bool // --capture-query
+	Debug           bool // the level of the log
+	ShutdownTimeout time.Duration
 }
 
 func agentMain() int {
@@ -34,11 +39,16 @@ func agentMain() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	level := slog.LevelWarn
+	if s.Debug {
+		level = slog.LevelDebug
+	}
 	err := agent.Run(ctx, agent.Options{
-		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: []uint32{s.PID},
-		Interval: killInterval, ShutdownTimeout: s.ShutdownTimeout,
-		StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: true,
-		Stdout: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: s.PIDs,
+		Interval: killInterval, ShutdownTimeout: s.ShutdownTimeout, Listen: s.Listen,
+		StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: !s.Text, Query: s.Query,
+		Export: agent.ExportOptions{SpoolDir: s.SpoolDir},
+		Stdout: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "agent:", err)

@@ -66,7 +66,7 @@ func (a *Agent) reload(ctx context.Context) {
 // adopt takes over the settings that may change. Nothing that was counted is
 // lost: the interval that has begun goes to the old exporter when it ends.
 func (a *Agent) adopt(next Options) error {
-	routes, err := route.New(route.Options{Patterns: next.Routes})
+	routes, err := route.NewServices(route.Options{Patterns: next.Routes})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}

@@ -39,6 +39,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	r := a.routes.Stats()
 	add("route.capped", r.Capped)
 	add("route.overflow", r.Overflow)
+	add("route.services_evicted", r.Evicted)
 	a.names.report(add)
 	add("agent.restarts.exporter", a.parts.exporter.restarts.Load())
 	add("agent.restarts.endpoint", a.parts.endpoint.restarts.Load())
@@ -54,6 +55,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	}
 	if a.server != nil {
 		add("endpoint.dropped.busy", a.server.Refused())
+		add("endpoint.dropped.idle", a.server.Evicted())
 	}
 	a.host.report(add)
 	if a.trace != nil {

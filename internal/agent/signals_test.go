@@ -153,7 +153,7 @@ func TestShutdownTimeout(t *testing.T) {
 	defer in.Close()
 	var stderr lockedBuffer
 	settings := agentSettings{
-		PID: c.pid, Trace: true, ShutdownTimeout: 300 * time.Millisecond, ReadyFile: filepath.Join(t.TempDir(), "ready"),
+		PIDs: []uint32{c.pid}, Trace: true, ShutdownTimeout: 300 * time.Millisecond, ReadyFile: filepath.Join(t.TempDir(), "ready"),
 	}
 	cmd := startAgent(t, settings, out, &stderr)
 	out.Close()

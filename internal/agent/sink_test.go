@@ -3,7 +3,9 @@
 package agent_test
 
 import (
+	"bufio"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,9 +13,11 @@ import (
 	"time"
 )
 
-// sink receives statsd lines on loopback and adds up counters.
+// sink receives statsd lines on loopback, or on a Unix stream, and adds up
+// counters.
 type sink struct {
 	conn *net.UDPConn
+	path string // of the Unix stream
 	done sync.WaitGroup
 
 	mu   sync.Mutex
@@ -44,7 +48,49 @@ func newSink(t *testing.T) *sink {
 	return s
 }
 
-func (s *sink) target() string { return "udp://" + s.conn.LocalAddr().String() }
+// newStreamSink loses no line, whatever their number.
+func newStreamSink(t *testing.T) *sink {
+	t.Helper()
+	s := &sink{path: filepath.Join(t.TempDir(), "statsd"), sums: map[string]int{}}
+	listener, err := net.Listen("unix", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.done.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			s.done.Go(func() { s.receiveStream(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		s.done.Wait()
+		if len(s.bad) > 0 {
+			t.Errorf("%d lines that are not statsd: %.500q", len(s.bad), s.bad)
+		}
+	})
+	return s
+}
+
+func (s *sink) receiveStream(conn net.Conn) {
+	defer conn.Close()
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		s.mu.Lock()
+		s.add(lines.Text())
+		s.mu.Unlock()
+	}
+}
+
+func (s *sink) target() string {
+	if s.path != "" {
+		return "unix://" + s.path
+	}
+	return "udp://" + s.conn.LocalAddr().String()
+}
 
 func (s *sink) receive() {
 	packet := make([]byte, 1<<16)
@@ -88,6 +134,18 @@ func (s *sink) add(line string) {
 			}
 		}
 	}
+}
+
+// values are those that a tag of a counter has had.
+func (s *sink) values(name, tag string) (all []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.sums {
+		if value, found := strings.CutPrefix(key, name+" "+tag+":"); found {
+			all = append(all, value)
+		}
+	}
+	return all
 }
 
 // sum of the counter so far.

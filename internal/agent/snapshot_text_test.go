@@ -53,3 +53,25 @@ func TestSnapshotText(t *testing.T) {
 	}
 	testutil.Golden(t, "snapshot_empty.txt", out.Bytes())
 }
+
+// Services are called what those who made their control groups chose.
+func TestSnapshotTextIsPlain(t *testing.T) {
+	const name = "evil\x1b[2J\n\x00\xff\u009b1m"
+	r := hostReport{
+		HostState: stats.HostState{
+			Services: []stats.Service{{Name: name}},
+			Missing:  []stats.MissingSource{{Source: "x", Reason: name}},
+		},
+		UnderPressure: []host.Finding{{Resource: "service.cpu", Subject: name, Reason: name}},
+	}
+	var out bytes.Buffer
+	if err := r.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if got := bytes.Count(out.Bytes(), []byte("evil?[2J????1m")); got != 4 {
+		t.Errorf("%q", out.String())
+	}
+	if bytes.ContainsAny(out.Bytes(), "\x1b\x00\u009b") {
+		t.Errorf("control characters in %q", out.String())
+	}
+}

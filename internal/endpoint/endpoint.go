@@ -80,6 +80,7 @@ type Server struct {
 	metrics http.Handler
 	running chan struct{} // one place per request at a time
 	refused atomic.Uint64
+	evicted atomic.Uint64
 }
 
 // New returns a Server. It listens on nothing yet.
@@ -93,18 +94,22 @@ func New(source Source, opt Options) *Server {
 // Refused counts requests answered 503 because too many ran at a time.
 func (s *Server) Refused() uint64 { return s.refused.Load() }
 
+// Evicted counts connections without a request that were closed to make room for
+// others.
+func (s *Server) Evicted() uint64 { return s.evicted.Load() }
+
 // Serve answers on the listener until ctx ends, and closes it.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler: s.Handler(), MaxHeaderBytes: maxHeaderBytes,
 		ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, WriteTimeout: writeTimeout,
-		ErrorLog: log.New(io.Discard, "", 0),
+		ErrorLog: log.New(io.Discard, "", 0), ConnContext: withPlace,
 	}
 	if s.opt.Pprof {
 		server.WriteTimeout = writeTimeoutPprof
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(limitConns(listener, maxConns)) }()
+	go func() { failed <- server.Serve(limitConns(listener, maxConns, func() { s.evicted.Add(1) })) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP: %w", errors.Join(err, server.Close()))
@@ -140,6 +145,7 @@ func (s *Server) Handler() http.Handler {
 // guard refuses what is too much and what comes under a foreign name.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer hold(r.Context())()
 		if !s.opt.AnyName && !ownName(r.Host) {
 			http.Error(w, "use an IP address or localhost", http.StatusMisdirectedRequest)
 			return

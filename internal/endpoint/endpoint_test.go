@@ -257,36 +257,6 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// Connections beyond the limit wait; one that goes makes room for the next.
-func TestConnectionsAreBounded(t *testing.T) {
-	_, address := served(t, &fakeSource{})
-	var conns []net.Conn
-	for range maxConns {
-		conns = append(conns, dial(t, address))
-	}
-	for _, c := range conns { // each has been accepted
-		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		if _, err := io.ReadAtLeast(c, make([]byte, 512), 12); err != nil {
-			t.Fatal(err)
-		}
-	}
-	extra := dial(t, address)
-	fmt.Fprint(extra, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	if err := extra.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := extra.Read(make([]byte, 512)); err == nil {
-		t.Errorf("connection %d was served: %d bytes", maxConns+1, n)
-	}
-	conns[0].Close()
-	if err := extra.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := extra.Read(make([]byte, 512)); err != nil {
-		t.Errorf("not served when there was room: %v", err)
-	}
-}
-
 func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)

@@ -15,7 +15,8 @@ const headSlots = 256
 
 // headCache remembers what whole heads say. Clients repeat themselves to the
 // byte, and so do servers within a second: comparing is three times as fast as
-// parsing, which is most of the work per request. One slot per hash value.
+// parsing, which is most of the work per request. One slot per hash value. A
+// head with credentials is parsed each time: it would stay in memory.
 type headCache struct {
 	seed      maphash.Seed
 	requests  [headSlots]knownRequest
@@ -60,7 +61,7 @@ func (h *headCache) request(b []byte, r *http1.Request) http1.Verdict {
 		return http1.VerdictOK
 	}
 	v := http1.ParseRequest(b, r)
-	if v == http1.VerdictOK && r.Complete && r.HeadLen <= events.MaxHead {
+	if v == http1.VerdictOK && r.Complete && !r.Credentials && r.HeadLen <= events.MaxHead {
 		k.raw = append(k.raw[:0], b[:r.HeadLen]...)
 		k.head = *r
 		// The first bytes that are equal will do: they are equal.
@@ -77,7 +78,7 @@ func (h *headCache) response(b []byte, r *http1.Response) http1.Verdict {
 		return http1.VerdictOK
 	}
 	v := http1.ParseResponse(b, r)
-	if v == http1.VerdictOK && r.Complete && r.HeadLen <= events.MaxHead {
+	if v == http1.VerdictOK && r.Complete && !r.Credentials && r.HeadLen <= events.MaxHead {
 		k.raw = append(k.raw[:0], b[:r.HeadLen]...)
 		k.head = *r
 	}

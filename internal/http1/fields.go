@@ -24,6 +24,9 @@ type Framing struct {
 	// AmbiguousLength: Content-Length is malformed, does not fit, or has
 	// different values.
 	AmbiguousLength bool
+	// Credentials: there is an Authorization, Proxy-Authorization, Cookie or
+	// Set-Cookie field among the bytes. Their values are not kept.
+	Credentials bool
 }
 
 // parseFields reads the field lines that start at b[i].
@@ -39,9 +42,15 @@ func (r *Request) parseFields(b []byte, i int) {
 			if hasName(line, "host") && r.Host == nil {
 				r.Host = visible(fieldValue(b, i+len("host:"), next))
 			}
+		case 'a':
+			r.Credentials = r.Credentials || hasName(line, "authorization")
+		case 'p':
+			r.Credentials = r.Credentials || hasName(line, "proxy-authorization")
 		case 'c':
 			if hasName(line, "content-length") {
 				r.addLength(fieldValue(b, i+len("content-length:"), next))
+			} else if hasName(line, "cookie") {
+				r.Credentials = true
 			}
 		case 't':
 			if hasName(line, "transfer-encoding") {
@@ -69,6 +78,8 @@ func (r *Response) parseFields(b []byte, i int) {
 			break
 		}
 		switch b[i] | 0x20 {
+		case 's':
+			r.Credentials = r.Credentials || hasName(line, "set-cookie")
 		case 'c':
 			if hasName(line, "content-length") {
 				r.addLength(fieldValue(b, i+len("content-length:"), next))

@@ -10,7 +10,7 @@ import (
 
 func BenchmarkTemplate(b *testing.B) {
 	b.Run("cached", func(b *testing.B) {
-		table := newTable(b, Options{})
+		table := tableOf(b, Options{})
 		target := []byte("/api/v1/users/12345/orders?page=2")
 		b.ReportAllocs()
 		for b.Loop() {
@@ -18,7 +18,7 @@ func BenchmarkTemplate(b *testing.B) {
 		}
 	})
 	b.Run("derived", func(b *testing.B) {
-		table := newTable(b, Options{})
+		table := tableOf(b, Options{})
 		target := []byte("/api/v1/users/550e8400-e29b-41d4-a716-446655440000/orders/12345")
 		b.ReportAllocs()
 		for b.Loop() {
@@ -30,7 +30,7 @@ func BenchmarkTemplate(b *testing.B) {
 		for i := range 100 {
 			opts.Patterns = append(opts.Patterns, fmt.Sprintf("/api/v1/service%d/{id}/*", i))
 		}
-		table := newTable(b, opts)
+		table := tableOf(b, opts)
 		target := []byte("/api/v1/users/550e8400-e29b-41d4-a716-446655440000/orders/12345")
 		b.ReportAllocs()
 		for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkTemplate(b *testing.B) {
 		}
 	})
 	b.Run("attack", func(b *testing.B) {
-		table := newTable(b, Options{})
+		table := tableOf(b, Options{})
 		rng := rand.New(rand.NewPCG(3, 4))
 		target := []byte("/????????/????????/????????")
 		b.ReportAllocs()

@@ -8,6 +8,7 @@
 // the template. Otherwise each segment is judged by itself: what looks like an
 // identifier becomes a placeholder, a word stays. What stays is kept in a tree
 // whose nodes take a limited number of different words; later ones become "*".
+// Each service has a tree of its own (Services).
 package route
 
 import (
@@ -110,47 +111,69 @@ type Stats struct {
 	Capped, Overflow uint64
 	// CacheResets counts how often the cache was full and emptied.
 	CacheResets uint64
+	// Evicted counts the services that were forgotten to make room for others.
+	Evicted uint64
 }
 
 // Table maps targets to templates. It is not safe for concurrent use: the one
 // goroutine that handles requests owns it.
 type Table struct {
 	opts     Options
-	patterns []pattern
+	shared   *shared
+	service  string // of Services
+	usedAt   uint64
 	cache    map[string]string
 	routes   map[string]string // every template, by itself
 	root     node
 	rootPath []byte
 	buf      []byte
-	stats    Stats
 }
 
-// New returns an empty table. It fails on the first bad option or pattern.
+// New returns an empty table that stands alone. It fails on the first bad option
+// or pattern.
 func New(opts Options) (*Table, error) {
+	common, err := newShared(opts)
+	if err != nil {
+		return nil, err
+	}
+	t := newTable(opts.withDefaults(), common)
+	common.makeRoom = func(*Table) {}
+	common.forget = func() { clear(t.cache) }
+	return t, nil
+}
+
+func newShared(opts Options) (*shared, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
+	common := &shared{}
+	for _, text := range opts.Patterns {
+		p, err := parsePattern(text)
+		if err != nil {
+			return nil, err
+		}
+		common.patterns = append(common.patterns, p)
+	}
+	return common, nil
+}
+
+func newTable(opts Options, common *shared) *Table {
 	t := &Table{
-		opts:     opts.withDefaults(),
+		opts: opts, shared: common,
 		cache:    make(map[string]string),
 		routes:   make(map[string]string),
 		rootPath: []byte("/"),
 		buf:      make([]byte, 0, 2*maxTemplate),
 	}
 	for _, text := range opts.Patterns {
-		p, err := parsePattern(text)
-		if err != nil {
-			return nil, err
-		}
-		t.patterns = append(t.patterns, p)
 		t.routes[text] = text
 	}
-	return t, nil
+	return t
 }
 
 // Stats returns the counters.
 func (t *Table) Stats() Stats {
-	s := t.stats
+	s := t.shared.stats
 	s.Routes = len(t.routes)
 	return s
 }
@@ -169,11 +192,13 @@ func (t *Table) Template(target []byte) string {
 	}
 	s := t.derive(path)
 	if len(path) <= maxCachedPath {
-		if len(t.cache) >= t.opts.CacheSize {
-			clear(t.cache)
-			t.stats.CacheResets++
+		if t.shared.cached >= t.opts.CacheSize {
+			t.shared.forget()
+			t.shared.cached = 0
+			t.shared.stats.CacheResets++
 		}
 		t.cache[string(path)] = s
+		t.shared.cached++
 	}
 	return s
 }
@@ -214,22 +239,25 @@ func cutQuery(b []byte) []byte {
 
 // derive works the template of a path out.
 func (t *Table) derive(path []byte) string {
-	for i := range t.patterns {
-		if t.patterns[i].match(path) {
-			return t.patterns[i].text
+	patterns := t.shared.patterns
+	for i := range patterns {
+		if patterns[i].match(path) {
+			return patterns[i].text
 		}
 	}
 	capped := t.render(path)
 	if capped {
-		t.stats.Capped++
+		t.shared.stats.Capped++
 	}
 	if s, ok := t.routes[string(t.buf)]; ok {
 		return s
 	}
 	if len(t.routes) >= t.opts.MaxRoutes {
-		t.stats.Overflow++
+		t.shared.stats.Overflow++
 		return Other
 	}
+	t.shared.makeRoom(t)
+	t.shared.routes++
 	s := string(t.buf)
 	t.routes[s] = s
 	t.root.insert(s)

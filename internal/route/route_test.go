@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func newTable(t testing.TB, opts Options) *Table {
+func tableOf(t testing.TB, opts Options) *Table {
 	t.Helper()
 	table, err := New(opts)
 	if err != nil {
@@ -22,7 +22,7 @@ func newTable(t testing.TB, opts Options) *Table {
 }
 
 func TestTargetForms(t *testing.T) {
-	table := newTable(t, Options{})
+	table := tableOf(t, Options{})
 	for _, tt := range [][2]string{
 		{"", Unknown},
 		{"/", "/"},
@@ -62,7 +62,7 @@ func TestTargetForms(t *testing.T) {
 }
 
 func TestPatterns(t *testing.T) {
-	table := newTable(t, Options{Patterns: []string{
+	table := tableOf(t, Options{Patterns: []string{
 		"/users/me", "/users/{id}/orders/{order}", "/users/{name}", "/static/*", "/files/**", "/raw/{path...}",
 		"/dir/{x}/", "/v1/{a}/b", "/v1/{other}/b", "/;p/{id}",
 	}})
@@ -92,10 +92,10 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%q: %q, want %q", tt[0], got, tt[1])
 		}
 	}
-	if all := newTable(t, Options{Patterns: []string{"/*"}}); all.Template([]byte("http://h")) != "/*" {
+	if all := tableOf(t, Options{Patterns: []string{"/*"}}); all.Template([]byte("http://h")) != "/*" {
 		t.Error("/* does not match the root")
 	}
-	root := newTable(t, Options{Patterns: []string{"/"}})
+	root := tableOf(t, Options{Patterns: []string{"/"}})
 	if got := root.Template([]byte("/x")); got != "/x" || root.Stats().Routes != 2 {
 		t.Errorf("%q, %+v", got, root.Stats())
 	}
@@ -131,7 +131,7 @@ func TestBadOptions(t *testing.T) {
 }
 
 func TestChildCap(t *testing.T) {
-	table := newTable(t, Options{MaxChildren: 3})
+	table := tableOf(t, Options{MaxChildren: 3})
 	var got []string
 	for _, target := range []string{
 		"/78", "/a", "/b", "/c/x", "/d", "/e/x/12", "/e/y", "/d/", "/a/new", "/77", "/*", "/b", "/{id}", "/d",
@@ -148,7 +148,7 @@ func TestChildCap(t *testing.T) {
 }
 
 func TestMaxRoutes(t *testing.T) {
-	table := newTable(t, Options{MaxRoutes: 3, CacheSize: 2, Patterns: []string{"/p/{x}"}})
+	table := tableOf(t, Options{MaxRoutes: 3, CacheSize: 2, Patterns: []string{"/p/{x}"}})
 	var got []string
 	for _, target := range []string{"/a", "/b/1", "/c", "/c", "/b/2", "/p/1", "/a", "/a/b"} {
 		got = append(got, table.Template([]byte(target)))
@@ -176,7 +176,7 @@ func countNodes(n *node) int {
 // TestMemoryUnderAttack sends more different paths than any limit allows.
 func TestMemoryUnderAttack(t *testing.T) {
 	const paths, maxGrowth = 300_000, 8 << 20
-	table := newTable(t, Options{})
+	table := tableOf(t, Options{})
 	rng := rand.New(rand.NewPCG(1, 2))
 	word := func() []byte {
 		w := make([]byte, 3+rng.IntN(20))
@@ -229,7 +229,7 @@ func heapInUse() uint64 {
 }
 
 func TestNoAllocations(t *testing.T) {
-	table := newTable(t, Options{CacheSize: 4})
+	table := tableOf(t, Options{CacheSize: 4})
 	long := []byte("/known/" + strings.Repeat("7", maxCachedPath))
 	allocs := testing.AllocsPerRun(100, func() {
 		table.Template([]byte("/users/12345/orders/9?page=3"))
@@ -252,7 +252,7 @@ func FuzzTemplate(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, target []byte) {
-		table := newTable(t, Options{Patterns: []string{"/static/*", "/users/{id}"}})
+		table := tableOf(t, Options{Patterns: []string{"/static/*", "/users/{id}"}})
 		first := table.Template(target)
 		if len(first) == 0 || len(first) > maxTemplate || strings.ContainsAny(first, "?#") || !isVisible([]byte(first)) {
 			t.Fatalf("%q: %q", target, first)
@@ -267,7 +267,7 @@ func FuzzTemplate(f *testing.F) {
 		if n := countNodes(&table.root); n > defaultMaxDepth+2 {
 			t.Fatalf("%q: %d nodes", target, n)
 		}
-		tight := newTable(t, Options{MaxChildren: 1, MaxRoutes: 1, MaxDepth: 1, CacheSize: 1})
+		tight := tableOf(t, Options{MaxChildren: 1, MaxRoutes: 1, MaxDepth: 1, CacheSize: 1})
 		tight.Template([]byte("/first"))
 		if got := tight.Template(target); len(got) > maxTemplate || tight.Stats().Routes > 1 {
 			t.Fatalf("%q: %q %+v", target, got, tight.Stats())

@@ -180,7 +180,7 @@ func TestSegments(t *testing.T) {
 	if len(realPaths) < 80 {
 		t.Fatalf("only %d real paths", len(realPaths))
 	}
-	table := newTable(t, Options{MaxChildren: 1000})
+	table := tableOf(t, Options{MaxChildren: 1000})
 	for _, tt := range append(realPaths[:], hostilePaths...) {
 		if got := table.Template([]byte(tt[0])); got != tt[1] {
 			t.Errorf("%-60s %s, want %s", tt[0], got, tt[1])

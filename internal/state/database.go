@@ -19,7 +19,7 @@ import (
 // readDatabase returns the record of a database that may hold anything, and
 // closes it. found is false where there is no database, or no record in it.
 func readDatabase(path string) (saved Saved, found bool, err error) {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Saved{}, false, nil
@@ -92,7 +92,7 @@ func openDatabase(path string, readOnly bool, file **os.File) (*bolt.DB, error) 
 	db, err := bolt.Open(path, fileMode, &bolt.Options{
 		Timeout: libraryLockWait, ReadOnly: readOnly, MaxSize: maxFileBytes, NoSync: true,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-			f, err := os.OpenFile(name, flag, mode)
+			f, err := os.OpenFile(name, flag|noFollow, mode)
 			*file = f
 			return f, err
 		},

@@ -21,13 +21,16 @@ type Holder struct {
 	Listen string `json:"listen,omitempty"`
 }
 
+// noFollow: a link in place of a file, or a pipe, is somebody else's doing.
+const noFollow = unix.O_NOFOLLOW | unix.O_NONBLOCK
+
 // maxHolderBytes is more than Announce writes.
 const maxHolderBytes = 4096
 
 // lock takes the directory for this process; the system frees it at the end,
 // whatever that is. Error: ErrInUse, naming the process.
 func lock(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, fileMode)
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|noFollow, fileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +43,7 @@ func lock(dir string) (*os.File, error) {
 // lockShared is lock for reading only. A directory that no process has used
 // needs none; then the file is nil.
 func lockShared(dir string) (*os.File, error) {
-	file, err := os.Open(filepath.Join(dir, lockName))
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|noFollow, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
@@ -83,7 +86,7 @@ func (s *Store) Announce(h Holder) error {
 // ReadHolder returns what was announced last. It means something only while
 // Read or Remove say ErrInUse: a killed process does not take it back.
 func ReadHolder(dir string) (Holder, error) {
-	file, err := os.Open(filepath.Join(dir, lockName))
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDONLY|noFollow, 0)
 	if err != nil {
 		return Holder{}, err
 	}

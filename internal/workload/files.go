@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Where runtimes keep the files of a container, below the root of the host.
@@ -165,7 +167,7 @@ func (f hostFiles) inNames(dir string, parse func(string) (details, bool)) (deta
 
 // list returns at most maxDirEntries names.
 func (f hostFiles) list(dir string) ([]string, error) {
-	open, err := os.Open(filepath.Join(f.root, dir))
+	open, err := os.OpenFile(filepath.Join(f.root, dir), os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -192,21 +194,21 @@ var (
 	errNotRegular = errors.New("not a regular file")
 )
 
-// read refuses what is not a regular file, whose opening could wait forever.
+// read refuses what is not a regular file: the opening of a pipe, and the
+// reading of a device, could wait forever.
 func (f hostFiles) read(path string) ([]byte, error) {
-	path = filepath.Join(f.root, path)
-	info, err := os.Stat(path)
+	open, err := os.OpenFile(filepath.Join(f.root, path), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer open.Close()
+	info, err := open.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
-	open, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer open.Close()
 	data, err := io.ReadAll(io.LimitReader(open, maxRuntimeFileBytes+1))
 	if err == nil && len(data) > maxRuntimeFileBytes {
 		err = errTooLarge

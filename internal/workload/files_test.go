@@ -51,6 +51,24 @@ func TestContainerFiles(t *testing.T) {
 	}
 }
 
+// A pipe in place of a directory does not stall the worker that lists it.
+func TestDirectoriesThatArePipes(t *testing.T) {
+	for _, dir := range []string{logDir, podLogsDir, taskDirs[0], filepath.Join(taskDirs[0], "k8s.io"), filepath.Dir(taskFile)} {
+		root := t.TempDir()
+		path := filepath.Join(root, dir)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		g := group{containerID: testID, podUID: testUID, runtime: runtimeContainerd}
+		if d, err := (hostFiles{root}).container(g); err == nil || d != (details{}) {
+			t.Errorf("%s: %+v, %v", dir, d, err)
+		}
+	}
+}
+
 func touch(path string) string {
 	if f, err := os.Create(path); err == nil {
 		f.Close()

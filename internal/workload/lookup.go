@@ -2,12 +2,7 @@
 
 package workload
 
-import (
-	"sync"
-	"sync/atomic"
-
-	"probe/pkg/events"
-)
+import "probe/pkg/events"
 
 // job is a look-up for a worker: names holds what is known without waiting.
 type job struct {
@@ -109,7 +104,9 @@ func (r *Resolver) Provisional(pid uint32, port uint16, comm string, nowNS uint6
 func (r *Resolver) provisionalName(e *entry, w *waiting) *Name {
 	r.provisional.Add(1)
 	e.provisional = true
-	if !w.queued {
+	if w.queued {
+		r.lookups.relieve()
+	} else {
 		delete(r.waiting, e.key)
 	}
 	e.name = r.nameOf(&w.job.names, portOf(e.key))
@@ -182,79 +179,4 @@ func (r *Resolver) SetTags(tags func(events.Origin) events.Origin) {
 			r.entries[i].name = &again
 		}
 	}
-}
-
-// lookups are the workers.
-type lookups struct {
-	opt        Options
-	containers *containers
-	jobs       chan job
-	results    chan job
-	done       chan struct{}
-	start      sync.Once
-	stop       sync.Once
-	refused    atomic.Uint64
-}
-
-func (l *lookups) init(opt Options, c *containers) {
-	l.opt, l.containers = opt, c
-	l.jobs, l.results, l.done = make(chan job, maxJobs), make(chan job, maxJobs), make(chan struct{})
-}
-
-// submit never waits; false: there is no room. Safe for concurrent use.
-func (l *lookups) submit(j job) bool {
-	l.start.Do(func() {
-		for range workers {
-			go l.work()
-		}
-	})
-	select {
-	case l.jobs <- j:
-		return true
-	default:
-		l.refused.Add(1)
-		return false
-	}
-}
-
-func (l *lookups) close() { l.stop.Do(func() { close(l.done) }) }
-
-func (l *lookups) work() {
-	proc := newProcReader(l.opt.ProcRoot)
-	for {
-		var j job
-		select {
-		case j = <-l.jobs:
-		case <-l.done:
-			return
-		}
-		l.lookUp(&proc, &j)
-		if j.judge {
-			continue
-		}
-		select {
-		case l.results <- j:
-		case <-l.done:
-			return
-		}
-	}
-}
-
-// lookUp reads what may be slow.
-func (l *lookups) lookUp(proc *procReader, j *job) {
-	if j.group.containerID != "" {
-		if d := l.containers.load(j.group, j.nowNS); d != nil {
-			j.names.takeDetails(d)
-		}
-	}
-	if j.judge || !j.needsProgram() {
-		return
-	}
-	pid := pidOf(j.key)
-	args := parseArgs(proc.file(pid, "cmdline"))
-	if !j.process.matches(proc.identity(pid)) {
-		args = nil // of another process
-	}
-	lang, _ := interpreterOf(j.names.Program)
-	j.names.Program = lang.programName(j.names.Program, args)
 }

@@ -16,19 +16,23 @@ const (
 	defaultMaxEntries = 16384
 
 	// recheckInterval is how long a name is used before the process behind the
-	// pid is looked at again. Pids are reused after thousands of forks, so ten
-	// seconds of a wrong name is the worst case and it is rare.
+	// pid is looked at again, if nothing told of another one before: a command
+	// name that was not seen there yet. Pids are reused after thousands of forks,
+	// so ten seconds of a wrong name is the worst case and it is rare.
 	recheckInterval = 10 * time.Second
 	// maxRechecksPerSecond bounds the file reads of re-checks (about 10 µs
 	// each), however many entries are due at once.
 	maxRechecksPerSecond = 256
+	// maxDoubtsPerSecond of them may be because of command names.
+	maxDoubtsPerSecond = 128
 
 	// maxWait is how long a name may take before a provisional one is given.
 	maxWait = time.Second
 	// kubeletPatience is how much of it a look-up waits for the kubelet.
 	kubeletPatience = 500 * time.Millisecond
-	// workers read what may be slow; that many files may hang before all wait.
-	workers = 4
+	// minWorkers read what may be slow. Each look-up that takes longer than
+	// maxWait adds one, up to maxWorkers: that many files may hang before all wait.
+	minWorkers, maxWorkers = 4, 32
 	// maxJobs bounds the look-ups that wait for a worker.
 	maxJobs = 256
 	// maxContainers bounds the containers whose names are remembered (about

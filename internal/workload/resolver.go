@@ -35,8 +35,9 @@ type Resolver struct {
 	hand       int // next candidate for eviction
 	waiting    map[uint64]*waiting
 
-	recheckWindowNS uint64 // start of the second that rechecks counts in
+	recheckWindowNS uint64 // start of the second that the next two count in
 	rechecks        int
+	doubts          int // of them those because of a new command name
 
 	resolved     atomic.Uint64
 	fallbackComm atomic.Uint64
@@ -67,7 +68,8 @@ type entry struct {
 	name        *Name // nil while it is looked up
 	process     identity
 	checkedNS   uint64
-	used        bool // since the hand last passed
+	comms       [2]string // command names that it was looked at under
+	used        bool      // since the hand last passed
 	provisional bool
 	nameless    bool // in a container whose names nobody knows
 }
@@ -138,7 +140,8 @@ func (r *Resolver) Close() { r.lookups.close() }
 //
 // A known pair costs one map look-up and allocates nothing; a new one costs
 // three small reads from /proc, which wait for nobody. A name stays as long as
-// the process lives, and after it.
+// the process lives, and after it, until another process has its pid: that is
+// seen at once where comm differs, else within ten seconds.
 func (r *Resolver) Resolve(pid uint32, port uint16, comm string, nowNS uint64) (*Name, bool) {
 	key := uint64(pid)<<16 | uint64(port)
 	i, known := r.index[key]
@@ -151,10 +154,28 @@ func (r *Resolver) Resolve(pid uint32, port uint16, comm string, nowNS uint64) (
 		return r.await(e, nowNS)
 	}
 	// Signed: events of several CPUs arrive slightly out of order.
-	if int64(nowNS-e.checkedNS) >= int64(recheckInterval) {
+	switch {
+	case int64(nowNS-e.checkedNS) >= int64(recheckInterval):
 		r.recheck(e, comm, nowNS)
+	case e.isDoubted(comm):
+		r.doubt(e, comm, nowNS)
 	}
 	return e.name, e.name != nil
+}
+
+// isDoubted: a name of another command may mean another process, or another
+// program of the same, or only another thread.
+func (e *entry) isDoubted(comm string) bool {
+	return comm != "" && comm != e.comms[0] && comm != e.comms[1]
+}
+
+// doubt looks at once. Its share of the budget is bounded: threads may have as
+// many names as they like.
+func (r *Resolver) doubt(e *entry, comm string, nowNS uint64) {
+	if r.recheckWindowOver(nowNS) || r.doubts < maxDoubtsPerSecond {
+		r.doubts++
+		r.recheck(e, comm, nowNS)
+	}
 }
 
 // Stats returns the counters.
@@ -192,7 +213,7 @@ func (r *Resolver) insert(key uint64, comm string, nowNS uint64) int32 {
 		r.evicted.Add(1)
 	}
 	r.index[key] = i
-	r.entries[i] = entry{key: key}
+	r.entries[i] = entry{key: key, comms: [2]string{comm}}
 	r.begin(&r.entries[i], comm, nowNS)
 	return i
 }
@@ -213,25 +234,35 @@ func (r *Resolver) victim() int {
 // recheck looks whether the entry's pid still belongs to the same process and
 // names the new one if not. Over the budget the entry stays due.
 func (r *Resolver) recheck(e *entry, comm string, nowNS uint64) {
-	if nowNS-r.recheckWindowNS >= uint64(time.Second) {
-		r.recheckWindowNS, r.rechecks = nowNS, 0
-	}
+	r.recheckWindowOver(nowNS)
 	if r.rechecks >= maxRechecksPerSecond {
 		return
 	}
 	r.rechecks++
 	r.rechecked.Add(1)
 	e.checkedNS = nowNS
+	if e.isDoubted(comm) {
+		e.comms[0], e.comms[1] = comm, e.comms[0]
+	}
 	process := r.proc.identity(pidOf(e.key))
 	switch {
 	case process.startTicks == 0: // gone; the last requests of the dead still arrive
 	case !e.process.matches(process):
 		r.renamed.Add(1)
-		e.name = nil
+		e.name, e.comms = nil, [2]string{comm}
 		r.begin(e, comm, nowNS)
 	case e.nameless: // perhaps somebody knows by now
 		r.again(e, comm, nowNS)
 	}
+}
+
+// recheckWindowOver begins a new second of the budget where one is over.
+func (r *Resolver) recheckWindowOver(nowNS uint64) bool {
+	if nowNS-r.recheckWindowNS < uint64(time.Second) {
+		return false
+	}
+	r.recheckWindowNS, r.rechecks, r.doubts = nowNS, 0, 0
+	return true
 }
 
 func pidOf(key uint64) uint32  { return uint32(key >> 16) }

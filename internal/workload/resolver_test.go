@@ -57,6 +57,22 @@ func TestService(t *testing.T) {
 			port:    81, comm: "kworker/0:1", want: "kworker/0:1-81",
 		},
 		{
+			name:    "control group of 4,096 characters",
+			process: fakeProcess{exe: "/app", cgroup: "0::" + strings.Repeat("/"+strings.Repeat("d", 15), 255) + "/shop.service\n"},
+			port:    80, want: "shop",
+		},
+		{
+			name: "control groups of more than is read",
+			process: fakeProcess{exe: "/app", cgroup: "12:cpu:/shop.service/" + strings.Repeat("d", maxFileBytes) + ".service\n" +
+				"1:name=systemd:/late.service\n"},
+			port: 80, want: "app-80",
+		},
+		{
+			name:    "unit named to break lines and terminals",
+			process: fakeProcess{exe: "/app", cgroup: "0::/a\x1b[2J\x00\xff|#:.service\n"},
+			port:    80, want: "a\x1b[2J\x00\xff|#:",
+		},
+		{
 			name:    "nothing known",
 			process: fakeProcess{},
 			want:    "unknown",
@@ -157,13 +173,63 @@ func TestRecheck(t *testing.T) {
 			proc := newFakeProc(t)
 			proc.start(first)
 			r := newResolver(t, Options{ProcRoot: proc.root})
-			serviceOf(t, r, 5, 0, "", at(0))
+			serviceOf(t, r, 5, 0, "comm", at(0))
 			tt.then.pid = 5
 			proc.start(tt.then)
 			if got := serviceOf(t, r, 5, 0, "comm", at(tt.after)); got != tt.want {
 				t.Errorf("Service() = %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// A command name that was not seen before tells of another process, or program,
+// at once; what came before it keeps the old name.
+func TestReusedPIDIsSeenByItsCommand(t *testing.T) {
+	proc := newFakeProc(t)
+	r := newResolver(t, Options{ProcRoot: proc.root})
+	proc.start(fakeProcess{pid: 5, start: 100, exe: "/bin/old"})
+	for _, step := range []struct {
+		then fakeProcess
+		comm string
+		want string
+	}{
+		{fakeProcess{}, "old", "old"},
+		{fakeProcess{}, "a thread", "old"},
+		{fakeProcess{start: 200, exe: "/bin/new"}, "a thread", "old"}, // nothing tells yet
+		{fakeProcess{}, "new", "new"},
+		{fakeProcess{}, "old", "new"},
+		{fakeProcess{start: 200, exe: "/bin/executed"}, "executed", "executed"},
+		{fakeProcess{}, "", "executed"},
+	} {
+		if step.then.exe != "" {
+			step.then.pid = 5
+			proc.start(step.then)
+		}
+		if got := serviceOf(t, r, 5, 0, step.comm, at(1)); got != step.want {
+			t.Errorf("as %q: %q, want %q", step.comm, got, step.want)
+		}
+	}
+}
+
+// Threads with ever new names cost a bounded number of looks, and those of
+// others still come.
+func TestDoubtsAreBounded(t *testing.T) {
+	proc := newFakeProc(t)
+	r := newResolver(t, Options{ProcRoot: proc.root})
+	for pid := range uint32(2) {
+		proc.start(fakeProcess{pid: pid + 1, start: 100, exe: "/bin/x"})
+		serviceOf(t, r, pid+1, 0, "x", at(0))
+	}
+	for i := range 10 * maxDoubtsPerSecond {
+		serviceOf(t, r, 1, 0, fmt.Sprint("thread", i), at(recheckInterval-time.Second))
+	}
+	if got := r.Stats().Rechecked; got != maxDoubtsPerSecond {
+		t.Errorf("%d looks, want %d", got, maxDoubtsPerSecond)
+	}
+	proc.start(fakeProcess{pid: 2, start: 200, exe: "/bin/y"})
+	if got := serviceOf(t, r, 2, 0, "x", at(recheckInterval)); got != "y" {
+		t.Errorf("service %q of another process, the budget is used up", got)
 	}
 }
 

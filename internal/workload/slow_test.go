@@ -5,6 +5,7 @@ package workload
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +71,46 @@ func TestSlowFiles(t *testing.T) {
 	if name, known := r.Resolve(8, 80, "server", at(maxWait)); !known || name.Service != "shop/api" {
 		t.Errorf("second process of the container: %+v", name)
 	}
+}
+
+// Processes whose arguments cannot be read to an end do not keep the others from
+// getting their names.
+func TestHangingFilesOfOthers(t *testing.T) {
+	l := layouts()[0]
+	proc := newFakeProc(t)
+	r := newResolver(t, Options{ProcRoot: proc.root, HostRoot: l.hostRoot(t)})
+	const hanging = 2 * minWorkers
+	for pid := range uint32(hanging) {
+		proc.start(fakeProcess{pid: pid + 1, start: 1, exe: "/usr/bin/python3"})
+		path := filepath.Join(proc.dir(pid+1), "cmdline")
+		proc.must(os.Remove(path))
+		proc.must(syscall.Mkfifo(path, 0o600))
+		t.Cleanup(func() { // lets go of who waits for a writer
+			if f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0); err == nil {
+				time.AfterFunc(100*time.Millisecond, func() { f.Close() })
+			}
+		})
+		r.Resolve(pid+1, 80, "python3", at(0))
+	}
+	proc.start(fakeProcess{pid: 100, start: 1, exe: "/server", cgroup: l.cgroup})
+	if name, known := r.Resolve(100, 80, "server", at(0)); known {
+		t.Fatalf("%+v while all workers hang", name)
+	}
+	for pid := range uint32(hanging) {
+		if got := serviceOf(t, r, pid+1, 80, "python3", at(maxWait)); got != "python3-80" {
+			t.Errorf("service %q of a process that hangs", got)
+		}
+	}
+	for range 500 {
+		if name, known := r.Resolve(100, 80, "server", at(0)); known {
+			if name.Service != "shop/api" {
+				t.Errorf("service %q", name.Service)
+			}
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("no name for the container")
 }
 
 // In time, the right name is the only one.

@@ -29,7 +29,11 @@ const (
 	maxSegment    = 16 << 20
 	ackedBytes    = 24
 	lockTries     = 10
-	lockPause     = 20 * time.Millisecond
+	// The lines name services and routes of the host. A link in place of a file
+	// is not followed.
+	spoolDirMode, spoolFileMode = 0o700, 0o600
+	spoolFlags                  = os.O_RDWR | unix.O_NOFOLLOW
+	lockPause                   = 20 * time.Millisecond
 )
 
 // spool keeps payloads in files, so that they outlive the process. It writes
@@ -84,17 +88,17 @@ func openSpool(dir string, limit int64) (*spool, []found, error) {
 }
 
 func (s *spool) open() ([]found, error) {
-	if err := os.MkdirAll(s.dir, 0o750); err != nil {
+	if err := os.MkdirAll(s.dir, spoolDirMode); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.lock, err = os.OpenFile(filepath.Join(s.dir, lockFile), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
+	if s.lock, err = os.OpenFile(filepath.Join(s.dir, lockFile), spoolFlags|os.O_CREATE, spoolFileMode); err != nil {
 		return nil, err
 	}
 	if err := s.takeLock(); err != nil {
 		return nil, err
 	}
-	if s.acked, err = os.OpenFile(filepath.Join(s.dir, ackedFile), os.O_RDWR|os.O_CREATE, 0o640); err != nil {
+	if s.acked, err = os.OpenFile(filepath.Join(s.dir, ackedFile), spoolFlags|os.O_CREATE, spoolFileMode); err != nil {
 		return nil, err
 	}
 	waiting, err := s.recover()

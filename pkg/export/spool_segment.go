@@ -100,7 +100,7 @@ func segmentPath(dir string, id uint64) string {
 
 // createSegment makes the file for payloads from the sequence number id on.
 func createSegment(dir string, id uint64) (*segmentFile, error) {
-	file, err := os.OpenFile(segmentPath(dir, id), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	file, err := os.OpenFile(segmentPath(dir, id), spoolFlags|os.O_CREATE|os.O_TRUNC, spoolFileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s *spool) recover() ([]found, error) {
 		if err != nil || id == 0 {
 			continue // not one of ours
 		}
-		file, err := os.OpenFile(name, os.O_RDWR, 0)
+		file, err := os.OpenFile(name, spoolFlags, 0)
 		if err != nil {
 			return nil, err
 		}

@@ -87,7 +87,7 @@ func parseTemplate(s string, tags []Tag) (*template, error) {
 		case token.variable == varMetric:
 			metrics++
 		case token.variable != "" && !slices.Contains(t.variables(), token.variable):
-			return nil, fmt.Errorf("name template %q: variable {%s} is unknown; use some of: {%s}",
+			return nil, fmt.Errorf("name template %q: variable %q is unknown; use some of: {%s}",
 				s, token.variable, strings.Join(t.variables(), "}, {"))
 		}
 		segment = append(segment, token)

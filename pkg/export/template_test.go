@@ -17,7 +17,7 @@ func TestTemplateErrors(t *testing.T) {
 	t.Parallel()
 	const valid = "{prefix}, {scope}, {metric}, {host}, {service}, {method}, {route}, {status}, {namespace}, {workload}, {container}, {pod}, {container_id}, {env}"
 	for in, want := range map[string]string{
-		"{metric}.{colour}": "{colour} is unknown; use some of: " + valid,
+		"{metric}.{colour}": `"colour" is unknown; use some of: ` + valid,
 		"{prefix}":          "{metric} must be in it once",
 		"{metric}.{metric}": "{metric} must be in it once",
 		"{metric}..{host}":  "empty segment",

@@ -33,6 +33,10 @@ type Options struct {
 	// MaxSeries is the number of distinct keys kept. A request with one more
 	// key is counted in the overflow series of its role. 0: DefaultMaxSeries.
 	MaxSeries int
+	// MaxServiceSeries is how many of them one service may have, so that it
+	// leaves some to the others; beyond it it is counted in the overflow series.
+	// 0: three quarters of MaxSeries.
+	MaxServiceSeries int
 	// SamplesPerSeries is the most raw timings kept per series and interval,
 	// rounded up to an even number. 0: DefaultSamplesPerSeries. Negative: none.
 	SamplesPerSeries int
@@ -54,6 +58,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.MaxSeries <= 0 {
 		o.MaxSeries = DefaultMaxSeries
+	}
+	if o.MaxServiceSeries <= 0 {
+		o.MaxServiceSeries = o.MaxSeries - o.MaxSeries/4
 	}
 	if o.SamplesPerSeries == 0 {
 		o.SamplesPerSeries = DefaultSamplesPerSeries

@@ -26,6 +26,8 @@ type Recorder struct {
 	rnd random
 
 	series map[seriesKey]*series
+	// byService is how many series each service has.
+	byService map[string]int
 	// sorted holds all series, overflow included, in key order once inOrder.
 	sorted   []*series
 	inOrder  bool
@@ -97,7 +99,8 @@ type Totals struct {
 	InProgress uint64
 	// Invalid counts the Record calls with a role or outcome out of range.
 	Invalid uint64
-	// Overflowed requests are in an overflow series, MaxSeries being reached.
+	// Overflowed requests are in an overflow series, MaxSeries or
+	// MaxServiceSeries being reached.
 	Overflowed uint64
 	// SeriesCreated and SeriesDropped count series without the overflow ones.
 	SeriesCreated, SeriesDropped uint64
@@ -116,11 +119,12 @@ type Totals struct {
 func New(opt Options) *Recorder {
 	opt = opt.withDefaults()
 	r := &Recorder{
-		opt:      opt,
-		rnd:      0x9E3779B97F4A7C15,
-		series:   make(map[seriesKey]*series),
-		inFlight: make(map[inFlightKey]*inFlightGauge),
-		self:     make(map[string]*selfCounter),
+		opt:       opt,
+		rnd:       0x9E3779B97F4A7C15,
+		series:    make(map[seriesKey]*series),
+		byService: make(map[string]int),
+		inFlight:  make(map[inFlightKey]*inFlightGauge),
+		self:      make(map[string]*selfCounter),
 	}
 	r.summary.reset()
 	r.lastFlush = opt.Now()
@@ -176,7 +180,7 @@ func (r *Recorder) find(q *events.Request) *series {
 	if s := r.series[k]; s != nil {
 		return s
 	}
-	if len(r.series) >= r.opt.MaxSeries {
+	if len(r.series) >= r.opt.MaxSeries || r.byService[k.service] >= r.opt.MaxServiceSeries {
 		r.totals.Overflowed++
 		return r.overflowOf(q.Role)
 	}
@@ -188,6 +192,7 @@ func (r *Recorder) find(q *events.Request) *series {
 	})
 	s.lookup = k
 	r.series[k] = s
+	r.byService[k.service]++
 	r.totals.SeriesCreated++
 	return s
 }

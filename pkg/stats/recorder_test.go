@@ -213,6 +213,43 @@ func TestSeriesAreBoundedPerRole(t *testing.T) {
 	}
 }
 
+// One service cannot take all series; what it has no room for is counted.
+func TestSeriesAreBoundedPerService(t *testing.T) {
+	t.Parallel()
+	r := New(Options{MaxSeries: 8, IdleIntervals: 1})
+	record := func(service string, n int) {
+		for i := range n {
+			q := get(fmt.Sprintf("/%d", i), 200, 1)
+			q.Service = service
+			r.Record(q)
+		}
+	}
+	byService := func() map[string]int {
+		n := map[string]int{}
+		for _, one := range r.Flush().Series {
+			n[one.Service]++
+		}
+		return n
+	}
+	record("many", 20)
+	record("few", 2)
+	if diff := cmp.Diff(map[string]int{"many": 6, "few": 2, Other: 1}, byService()); diff != "" {
+		t.Errorf("series of each service (-want +got):\n%s", diff)
+	}
+	if got := r.Totals().Overflowed; got != 14 {
+		t.Errorf("%d requests overflowed, want 14", got)
+	}
+	byService() // all are dropped
+	record("many", 3)
+	if diff := cmp.Diff(map[string]int{"many": 3}, byService()); diff != "" {
+		t.Errorf("series after the idle ones went (-want +got):\n%s", diff)
+	}
+	byService()
+	if len(r.byService) != 0 {
+		t.Errorf("%v remembered without a series", r.byService)
+	}
+}
+
 func TestSnapshotsAddUpToTotals(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -11,16 +11,22 @@ import (
 	"time"
 )
 
-// MaxSeriesTotals is the number of series whose totals are kept.
-const MaxSeriesTotals = 1000
+const (
+	// MaxSeriesTotals is the number of series whose totals are kept.
+	MaxSeriesTotals = 1000
+	// maxServiceTotals is how many of them one service may have.
+	maxServiceTotals = MaxSeriesTotals * 3 / 4
+)
 
 // SeriesTotals adds up series over all intervals, idle ones included, so that
-// they can outlive the program. The first MaxSeriesTotals keys have totals of
-// their own; further ones share those of one key per role, made of Other. It is
-// safe for concurrent use; the zero value is empty.
+// they can outlive the program. The first MaxSeriesTotals keys, of one service
+// three quarters of that, have totals of their own; further ones share those of
+// one key per role, made of Other. It is safe for concurrent use; the zero value
+// is empty.
 type SeriesTotals struct {
-	mu  sync.Mutex
-	all map[Key]*SeriesTotal
+	mu        sync.Mutex
+	all       map[Key]*SeriesTotal
+	byService map[string]int
 }
 
 // SeriesTotal is what one series has added up to.
@@ -54,17 +60,18 @@ func (t *SeriesTotals) of(k Key) *SeriesTotal {
 	if total := t.all[k]; total != nil {
 		return total
 	}
-	if len(t.all) >= MaxSeriesTotals {
+	if len(t.all) >= MaxSeriesTotals || t.byService[k.Service] >= maxServiceTotals {
 		k = Key{Service: Other, Method: Other, Route: Other, Role: k.Role}
 		if total := t.all[k]; total != nil {
 			return total
 		}
 	}
 	if t.all == nil {
-		t.all = make(map[Key]*SeriesTotal)
+		t.all, t.byService = make(map[Key]*SeriesTotal), make(map[string]int)
 	}
 	total := &SeriesTotal{Key: k}
 	t.all[k] = total
+	t.byService[k.Service]++
 	return total
 }
 
@@ -99,7 +106,7 @@ func (t *SeriesTotals) List() []SeriesTotal {
 func (t *SeriesTotals) Reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.all = nil
+	t.all, t.byService = nil, nil
 }
 
 // Restore adds what List returned in an earlier run. A list that List cannot

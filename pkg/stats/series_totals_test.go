@@ -74,7 +74,9 @@ func TestSeriesTotalsAreBounded(t *testing.T) {
 	const n = MaxSeriesTotals + 100
 	r := New(Options{})
 	for i := range n {
-		r.Record(get(fmt.Sprintf("/%d", i), 200, time.Millisecond))
+		q := get(fmt.Sprintf("/%d", i), 200, time.Millisecond)
+		q.Service = fmt.Sprint("service", i%2)
+		r.Record(q)
 	}
 	totals := new(SeriesTotals)
 	snapshot := r.Flush()
@@ -87,6 +89,32 @@ func TestSeriesTotalsAreBounded(t *testing.T) {
 	}
 	if len(list) != MaxSeriesTotals+1 || sum != 2*n || list[0].Route != Other || list[0].Requests != 200 {
 		t.Errorf("%d series with %d requests, the first %+v", len(list), sum, list[0])
+	}
+	afterRestart(t, totals)
+}
+
+// A service with more series than its share leaves room to the others.
+func TestSeriesTotalsOfOneService(t *testing.T) {
+	t.Parallel()
+	r := New(Options{})
+	const own = 100
+	for i := range MaxSeriesTotals + own {
+		q := get(fmt.Sprintf("/%d", i), 200, time.Millisecond)
+		q.Service = "many"
+		if i >= MaxSeriesTotals {
+			q.Service = "few"
+		}
+		r.Record(q)
+	}
+	totals := new(SeriesTotals)
+	totals.Add(r.Flush())
+	byService := map[string]int{}
+	for _, one := range totals.List() {
+		byService[one.Service]++
+	}
+	want := map[string]int{"many": maxServiceTotals, "few": own, Other: 1}
+	if diff := cmp.Diff(want, byService); diff != "" {
+		t.Errorf("series of each service (-want +got):\n%s", diff)
 	}
 	afterRestart(t, totals)
 }

@@ -193,6 +193,9 @@ func (r *Recorder) drop(one *series) bool {
 		return true
 	}
 	delete(r.series, one.lookup)
+	if r.byService[one.lookup.service]--; r.byService[one.lookup.service] == 0 {
+		delete(r.byService, one.lookup.service)
+	}
 	r.totals.SeriesDropped++
 	return true
 }

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package route
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func servicesOf(t *testing.T, opts Options) *Services {
+	t.Helper()
+	s, err := NewServices(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// One that is asked for everything takes no word and no template from another.
+func TestServicesAreApart(t *testing.T) {
+	s := servicesOf(t, Options{MaxChildren: 3, MaxRoutes: 10, Patterns: []string{"/p/{x}"}})
+	for i := range 100 {
+		for _, target := range []string{"/%c%c%c", "/x/%c%c%c", "/y/%c%c%c/z"} {
+			c := 'g' + rune(i%20)
+			s.Template("hostile", fmt.Appendf(nil, target, c, 'k'+rune(i/20), c))
+		}
+	}
+	var got []string
+	for _, target := range []string{"/users/12", "/orders/7", "/checkout", "/health", "/p/q"} {
+		got = append(got, s.Template("shop", []byte(target)))
+	}
+	want := []string{"/users/{id}", "/orders/{id}", "/checkout", "/*", "/p/{x}"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if st := s.Stats(); st.Capped == 0 || st.Evicted != 0 || st.Routes > 20 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// Many services together are bounded; one that comes new finds room.
+func TestServicesAreBounded(t *testing.T) {
+	s := servicesOf(t, Options{MaxChildren: 1000, MaxRoutes: 50, CacheSize: 64})
+	s.maxServices = 8
+	for service := range 20 {
+		for i := range 60 {
+			target := fmt.Appendf(nil, "/%c%c", 'g'+rune(i%20), 'g'+rune(i/20))
+			want := string(target)
+			if i >= 50 {
+				want = Other
+			}
+			if got := s.Template(fmt.Sprint("s", service), target); got != want {
+				t.Fatalf("service %d, route %d: %s, want %s", service, i, got, want)
+			}
+		}
+	}
+	routes, cached := 0, 0
+	for _, table := range s.tables {
+		routes += len(table.routes)
+		cached += len(table.cache)
+	}
+	if len(s.tables) > 8 || routes > s.maxRoutes || cached > 64 || routes != s.shared.routes || cached != s.shared.cached {
+		t.Errorf("%d services, %d routes (%d noted), %d paths cached (%d noted)", len(s.tables), routes, s.shared.routes, cached, s.shared.cached)
+	}
+	if st := s.Stats(); st.Evicted == 0 || st.Overflow != 20*10 {
+		t.Errorf("%+v", st)
+	}
+	// As many services as there may be, with a route each.
+	for service := range 20 {
+		if got := s.Template(fmt.Sprint("t", service), []byte("/one")); got != "/one" || len(s.tables) > 8 {
+			t.Errorf("%s of service %d of %d", got, service, len(s.tables))
+		}
+	}
+}
+
+func TestServicesRefuse(t *testing.T) {
+	if _, err := NewServices(Options{Patterns: []string{"users"}}); err == nil {
+		t.Error("a bad pattern was accepted")
+	}
+}
+
+func TestServicesDoNotAllocate(t *testing.T) {
+	s := servicesOf(t, Options{})
+	target := []byte("/api/v1/users/12345/orders?page=2")
+	names := []string{"shop", "cart"}
+	for _, name := range names {
+		s.Template(name, target)
+	}
+	i := 0
+	if n := testing.AllocsPerRun(1000, func() { i++; s.Template(names[i%2], target) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
