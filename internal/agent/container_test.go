@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"probe/internal/agent"
+	"probe/internal/testutil"
 )
 
 // traced is what a container test compares of a line of the trace.

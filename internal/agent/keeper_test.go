@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"probe/internal/state"
+	"probe/internal/testutil"
 	"probe/pkg/events"
 	"probe/pkg/stats"
 )

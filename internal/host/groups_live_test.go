@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"probe/internal/testutil"
 	"probe/pkg/stats"
 )
 

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"probe/internal/testutil"
 )
 
 const cgroupRoot = "/sys/fs/cgroup"

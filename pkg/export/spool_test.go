@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"probe/internal/testutil"
+
 	"github.com/google/go-cmp/cmp"
 )
 

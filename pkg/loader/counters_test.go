@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"probe/internal/testutil"
 	"probe/pkg/loader"
 )
 

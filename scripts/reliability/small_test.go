@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"probe/internal/testutil"
 )
 
 func TestMain(m *testing.M) {
