@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"probe/internal/testutil"
+	"probe/scripts/cgroup"
 	"probe/scripts/process"
 )
 
@@ -177,20 +178,20 @@ func TestRunQueueAgreesWithSchedstat(t *testing.T) {
 func TestThrottledAgreesWithCgroup(t *testing.T) {
 	testutil.RequireBPF(t, "5.14", "task storage")
 	in := startServer(t, "c")
-	g, err := newGroup("cpu", "test")
+	g, err := cgroup.New("cpu", "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		in.Stop()
-		if err := g.remove(); err != nil {
+		if err := g.Remove(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := g.quota(10*time.Millisecond, 100*time.Millisecond); err != nil {
+	if err := g.Quota(10*time.Millisecond, 100*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.enter(in.PID()); err != nil {
+	if err := g.Enter(in.PID()); err != nil {
 		t.Fatal(err)
 	}
 	p := startProbe(t, "--port", strconv.Itoa(in.port))
@@ -218,9 +219,9 @@ func TestThrottledAgreesWithCgroup(t *testing.T) {
 }
 
 // throttledTime is what cpu.stat says.
-func throttledTime(t *testing.T, g *group) time.Duration {
+func throttledTime(t *testing.T, g *cgroup.Group) time.Duration {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(g.dir, "cpu.stat"))
+	b, err := os.ReadFile(filepath.Join(g.Dir, "cpu.stat"))
 	if err != nil {
 		t.Fatal(err)
 	}
