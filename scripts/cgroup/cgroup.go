@@ -137,3 +137,24 @@ func (g *Group) Quota(run, period time.Duration) error {
 		g.write("cpu.cfs_period_us", strconv.FormatInt(period.Microseconds(), 10)),
 		g.write("cpu.cfs_quota_us", strconv.FormatInt(run.Microseconds(), 10)))
 }
+
+// KernelMemory is what a memory group uses, in bytes, that is neither memory of
+// its processes nor cached files: BPF maps, for example.
+func (g *Group) KernelMemory() (int, error) {
+	b, err := os.ReadFile(filepath.Join(g.Dir, "memory.stat"))
+	if err != nil {
+		return 0, fmt.Errorf("read use of the memory group: %w", err)
+	}
+	stat := map[string]int{}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if stat[name], err = strconv.Atoi(value); err != nil {
+			return 0, fmt.Errorf("read use of the memory group: %w", err)
+		}
+	}
+	if g.v2 {
+		return stat["kernel"], nil
+	}
+	used, err := g.MemoryUsed()
+	return used - stat["rss"] - stat["cache"], err
+}
