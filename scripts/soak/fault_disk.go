@@ -15,7 +15,7 @@ import (
 
 // diskFull lets the disk under totals and spool become full, and have room again.
 func diskFull(t *stand, f *fault) (err error) {
-	f.done = "`--state-dir` and `--spool-dir` on a file system of 1 MiB, filled up under load, and emptied again"
+	f.done = "`--state-dir` and `--spool-dir` on a file system of 1 MiB, filled up under load, then requests for 600 new routes; emptied again"
 	disk := filepath.Join(t.dir, "disk")
 	if err := os.Mkdir(disk, 0o755); err != nil {
 		return err
@@ -51,7 +51,11 @@ func (t *stand) fillUp(a *agent, f *fault, disk string) error {
 	}
 	arrived := t.receiver.sums().counters[requests]
 	begin := time.Now()
-	if err := t.pause(9 * time.Second); err != nil {
+	// Totals need more room only when there are more of them.
+	if err := t.askRoutes(600); err != nil {
+		return err
+	}
+	if err := t.pause(6 * time.Second); err != nil {
 		return err
 	}
 	full, err := a.insight()

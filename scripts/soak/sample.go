@@ -16,7 +16,7 @@ type sample struct {
 	rss        uint64        // VmRSS
 	cpu        float64       // seconds so far
 	host       hostCPU
-	requests   uint64 // of the whole host
+	requests   uint64
 	lost       map[string]uint64
 	goroutines float64
 	files      float64

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -64,7 +65,11 @@ func startNginx(dir string, parts ...string) (*nginx, error) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, n.dir, n.port, locations.String()), 0o644); err != nil {
 		return nil, fmt.Errorf("configure nginx: %w", err)
 	}
-	if n.Process, err = process.Start(n.dir, "nginx", nil, "nginx", "-p", n.dir, "-c", config); err != nil {
+	program, err := ownName(n.dir, "nginx")
+	if err != nil {
+		return nil, err
+	}
+	if n.Process, err = process.Start(n.dir, "nginx", nil, program, "-p", n.dir, "-c", config); err != nil {
 		return nil, err
 	}
 	err = process.WaitListening(n.Process, startTimeout, [2]string{"tcp", n.address()})
@@ -72,6 +77,31 @@ func startNginx(dir string, parts ...string) (*nginx, error) {
 		n.Stop()
 	}
 	return n, err
+}
+
+// ownName returns a path of a program under which its command name is that of
+// nobody else on the host: soak-NAME.
+func ownName(dir, program string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return "", err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", err
+	}
+	own := filepath.Join(dir, "soak-"+program)
+	return own, os.Symlink(path, own)
+}
+
+// comms are the command names of all servers of the soak.
+func comms() (string, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	const most = 15 // what the kernel keeps
+	own := filepath.Base(executable)
+	return strings.Join([]string{"soak-nginx", "soak-node", own[:min(len(own), most)]}, ","), nil
 }
 
 func (n *nginx) address() string { return loopback(n.port) }
@@ -121,7 +151,11 @@ func startSite(dir string) (s *site, err error) {
 	if s.nodePort, err = process.FreePort(); err != nil {
 		return nil, err
 	}
-	if s.node, err = process.Start(dir, "node", nil, "node", script, strconv.Itoa(s.nodePort)); err != nil {
+	node, err := ownName(dir, "node")
+	if err != nil {
+		return nil, err
+	}
+	if s.node, err = process.Start(dir, "node", nil, node, script, strconv.Itoa(s.nodePort)); err != nil {
 		return nil, err
 	}
 	return s, process.WaitListening(s.node, startTimeout, [2]string{"tcp", loopback(s.nodePort)})

@@ -57,13 +57,7 @@ func soak(ctx context.Context, s settings) (one section, err error) {
 	}
 	defer k.receiver.down()
 	k.load = newLoad(k.site)
-	k.agent, err = startAgent(dir, s.probe, agentOptions{
-		name: "agent", statsd: k.receiver.target(), state: filepath.Join(dir, "state"),
-		// A route beyond the limits is counted under another name: this part is
-		// known by its service.
-		args: []string{"--interval", s.interval(), "--service", fmt.Sprintf("port:%d=%s", k.site.freshPort, partNew)},
-	})
-	if err != nil {
+	if err := k.attach(dir); err != nil {
 		return one, err
 	}
 	defer k.agent.Kill()
@@ -75,6 +69,22 @@ func soak(ctx context.Context, s settings) (one section, err error) {
 	}
 	k.judge()
 	return section{title: soakTitle, text: k.markdown(), checks: k.checks}, nil
+}
+
+// attach starts the agent. What others on the host do is filtered out by the
+// names of the programs, or no count could be compared exactly.
+func (k *soaking) attach(dir string) error {
+	names, err := comms()
+	if err != nil {
+		return err
+	}
+	k.agent, err = startAgent(dir, k.probe, agentOptions{
+		name: "agent", statsd: k.receiver.target(), state: filepath.Join(dir, "state"),
+		// A route beyond the limits is counted under another name: that part of
+		// the load is known by its service.
+		args: []string{"--interval", k.interval(), "--comm", names, "--service", fmt.Sprintf("port:%d=%s", k.site.freshPort, partNew)},
+	})
+	return err
 }
 
 // interval of the flushes: the default, or less for a soak of seconds.

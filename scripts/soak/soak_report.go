@@ -13,7 +13,7 @@ func (k *soaking) markdown() string {
 	var b strings.Builder
 	last := k.samples[len(k.samples)-1]
 	fmt.Fprintf(&b, `
-Measured %s on Linux %s with %d CPUs: %v of mixed load, while others used the host too. The CPUs were %.0f %% busy, probe with %.1f %% of one of them; it counted %d requests of the whole host, %.0f per second.
+Measured %s on Linux %s with %d CPUs: %v of mixed load. All CPUs were %.0f %% busy, other work on the host included, probe's process with %.1f %% of one of them. It counted %d requests, %.0f per second; what others did is filtered out by command names.
 
 | load | per second | clients | server's log | probe |
 |---|---|---|---|---|
@@ -26,7 +26,7 @@ Measured %s on Linux %s with %d CPUs: %v of mixed load, while others used the ho
 	b.WriteString("\n")
 	b.WriteString(k.checks.list())
 	b.WriteString(`
-Every minute, of the whole host; *open* are requests under way, *events lost* the counters of that name since the start:
+Every minute; *open* are requests under way, *events lost* since the start:
 
 | minute | resident | heap | requests | events lost | goroutines | open files | series | open |
 |---|---|---|---|---|---|---|---|---|

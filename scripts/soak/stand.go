@@ -80,6 +80,22 @@ func (t *stand) ask(n int) error {
 	return nil
 }
 
+// askRoutes makes n requests for as many routes.
+func (t *stand) askRoutes(n int) error {
+	w, err := dial("tcp", t.nginx.address())
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for i := range n {
+		if err := w.ask(fmt.Sprintf("/%s/%s/%s", partFault, word(i/50), word(i%50))); err != nil {
+			return err
+		}
+		t.made.Add(1)
+	}
+	return nil
+}
+
 // usualRate is of the load under which something breaks, per second and client.
 const usualRate = 400
 
