@@ -31,6 +31,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	add("exchange.finished", x.Finished)
 	add("exchange.in_progress_reports", x.InProgress)
 	add("exchange.inside_body", x.InsideBody)
+	add("exchange.responses_inside_body", x.InsideAnswer)
 	add("exchange.dropped.not_http", x.NotHTTP)
 	add("exchange.dropped.queue_full", x.Evicted)
 	add("exchange.dropped.response_unseen", x.Unseen)

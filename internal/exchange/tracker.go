@@ -54,7 +54,7 @@ func (o *Options) setDefaults() {
 //	Started + Pipelined + Orphans = Finished + Open + NotHTTP + Evicted + Unseen
 type Stats struct {
 	Started   uint64 // requests told by the kernel
-	Pipelined uint64 // further requests found behind another in one head
+	Pipelined uint64 // requests that are not in Started: behind another one in one head, or first taken for a part of a body
 	Orphans   uint64 // responses without a request
 	Finished  uint64 // exchanges handed out with a final outcome
 	Open      uint64 // exchanges not finished
@@ -62,7 +62,8 @@ type Stats struct {
 	Evicted   uint64 // requests dropped at a limit
 	Unseen    uint64 // responses whose head was behind another's in one write
 
-	InsideBody   uint64 // heads told by the kernel that are part of a body
+	InsideBody   uint64 // requests told by the kernel that are part of a body
+	InsideAnswer uint64 // the same of responses
 	LostRecords  uint64 // gaps in the records of connections
 	UnknownConns uint64 // connections whose addresses were lost
 	InProgress   uint64 // reports of exchanges over the age limit
