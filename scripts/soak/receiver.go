@@ -129,9 +129,6 @@ func (r *receiver) end() sums {
 	return r.sums()
 }
 
-// self returns one of probe's own counters.
-func (s sums) self(name string) uint64 { return s.counters[self+name] }
-
 // add takes one line: name:value|type|#tags.
 func (s *sums) add(line string) {
 	s.lines++
