@@ -30,6 +30,7 @@ type conn struct {
 	queue      []*exchange
 	one        [1]*exchange // room for the queue of almost every connection
 	held       [][]byte
+	heldAge    int      // batches since the first of them; 0: not waiting
 	late       [][]byte // records whose request is still to be told
 	lateAge    int      // batches since the first of them
 	reset      bool     // the end was a reset

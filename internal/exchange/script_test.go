@@ -201,6 +201,14 @@ func (w *watched) batch(records ...[]byte) {
 	w.checkBooks()
 }
 
+// settle lets batches without a record pass, until nothing is waited for.
+func (w *watched) settle() {
+	w.t.Helper()
+	for range 5 {
+		w.batch()
+	}
+}
+
 // run plays the steps and feeds all records as one batch.
 func run(t testing.TB, capture int, steps ...step) result {
 	t.Helper()
