@@ -88,7 +88,8 @@ func (a *app) abandoned(w http.ResponseWriter, r *http.Request) {
 
 // askCounts asks a server for its counts.
 func askCounts(port int) (map[string]uint64, error) {
-	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, countsPath))
+	client := http.Client{Timeout: ioTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, countsPath))
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,6 @@ package main
 import (
 	"os"
 	"strconv"
-
-	"probe/scripts/process"
 )
 
 // The command is also its own servers: what probe observes must be other
@@ -30,15 +28,6 @@ func asChild() {
 	case peerCommand:
 		exit(servePeer(os.Args[2]))
 	}
-}
-
-// startSelf starts this program as one of its children.
-func startSelf(dir, name string, args ...string) (*process.Process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return process.Start(dir, name, nil, self, args...)
 }
 
 // number of a command line.

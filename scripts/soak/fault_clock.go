@@ -43,10 +43,10 @@ func clockStep(t *stand, f *fault) error {
 	if err != nil {
 		return err
 	}
-	f.checks.that(flushes >= 2 && flushes <= 6, "intervals stay as long as they are", "%d flushes in %v", flushes, stepFor)
-	f.checks.that(len(in.Problems) == 0, "nothing is taken for stuck", "%s", first(in.Problems))
+	f.that(flushes >= 2 && flushes <= 6, "intervals stay as long as they are", "%d flushes in %v", flushes, stepFor)
+	f.that(len(in.Problems) == 0, "nothing is taken for stuck", "%s", first(in.Problems))
 	longest := a.longest()
-	f.checks.that(longest > 0 && longest < stepFor, "no duration is wrong", "longest request %v", longest)
+	f.that(longest > 0 && longest < stepFor, "no duration is wrong", "longest request %v", longest)
 	f.counter(in.Counters, "export.dropped.queue_age")
 	f.says("longest request %v", longest)
 	return t.finish(a, f, 0)

@@ -36,7 +36,7 @@ func diskFull(t *stand, f *fault) (err error) {
 		return err
 	}
 	saved, err := a.kept()
-	f.checks.that(err == nil && saved.requests() == t.made.Load(), "totals on disk are whole again", "%d of %d", saved.requests(), t.made.Load())
+	f.that(err == nil && saved.requests() == t.made.Load(), "totals on disk are whole again", "%d of %d", saved.requests(), t.made.Load())
 	return nil
 }
 
@@ -64,11 +64,11 @@ func (t *stand) fillUp(a *agent, f *fault, disk string) error {
 	}
 	more := t.receiver.sums().counters[requests] - arrived
 	complaints := len(a.said("totals not saved"))
-	f.checks.that(full.Counters["state.save_errors"] > 1, "failed writes are counted", "%d", full.Counters["state.save_errors"])
-	f.checks.that(complaints >= 1 && complaints <= 1+int(time.Since(begin)/time.Minute), "it says so once a minute", "%d times in %v", complaints, time.Since(begin).Round(time.Second))
+	f.that(full.Counters["state.save_errors"] > 1, "failed writes are counted", "%d", full.Counters["state.save_errors"])
+	f.that(complaints >= 1 && complaints <= 1+int(time.Since(begin)/time.Minute), "it says so once a minute", "%d times in %v", complaints, time.Since(begin).Round(time.Second))
 	spooled := len(a.said("spool"))
-	f.checks.that(spooled <= 1+int(time.Since(begin)/time.Minute), "of the spool too", "%d times", spooled)
-	f.checks.that(more > 0, "lines arrive all the same", "%d requests while it was full", more)
+	f.that(spooled <= 1+int(time.Since(begin)/time.Minute), "of the spool too", "%d times", spooled)
+	f.that(more > 0, "lines arrive all the same", "%d requests while it was full", more)
 	f.counter(full.Counters, "state.save_errors", "export.spool_errors")
 	f.says("log: %d times that totals are not saved, %d times about the spool", complaints, spooled)
 	if err := os.Remove(filler); err != nil {
@@ -79,7 +79,7 @@ func (t *stand) fillUp(a *agent, f *fault, disk string) error {
 		in, err := a.insight()
 		return in.Counters["state.saves"] > saves+1, err
 	})
-	f.checks.that(again, "it saves again once there is room", "%t", again)
+	f.that(again, "it saves again once there is room", "%t", again)
 	return err
 }
 

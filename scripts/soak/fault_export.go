@@ -31,7 +31,7 @@ func receiverAway(t *stand, f *fault) error {
 		if err != nil {
 			return err
 		}
-		f.checks.that(len(in.Problems) == 0, "ready while lines wait", "%s", first(in.Problems))
+		f.that(len(in.Problems) == 0, "ready while lines wait", "%s", first(in.Problems))
 		f.counter(in.Counters, "export.send_errors.connect")
 		return t.receiver.up()
 	})
@@ -51,10 +51,10 @@ func receiverAway(t *stand, f *fault) error {
 	got := t.receiver.end()
 	own := got.selfCounters()
 	made, replayed := t.made.Load(), own["export.lines_replayed"]
-	f.checks.same("requests: made = counted by probe", made, end.Finished+end.Failed)
-	f.checks.that(got.counters[requests] == made || replayed > 0 && got.counters[requests] > made,
+	f.same("requests: made = counted by probe", made, end.Finished+end.Failed)
+	f.that(got.counters[requests] == made || replayed > 0 && got.counters[requests] > made,
 		"every line has arrived; twice only what was sent again on purpose", "%d of %d, %d lines sent again", got.counters[requests], made, replayed)
-	f.checks.that(len(lossesOf(own)) == 0, "no event lost", "%s", lossText(own))
+	f.that(len(lossesOf(own)) == 0, "no event lost", "%s", lossText(own))
 	f.counter(own, "export.reconnects", "export.lines_replayed", "export.dropped.queue_full")
 	return nil
 }
@@ -83,7 +83,7 @@ func secondAgent(t *stand, f *fault) error {
 			return err
 		}
 		end, err := b.finish()
-		f.checks.that(err == nil && end.Finished > 0, "the one for another receiver works", "%d requests", end.Finished)
+		f.that(err == nil && end.Finished > 0, "the one for another receiver works", "%d requests", end.Finished)
 		return err
 	})
 	if err != nil {
@@ -106,9 +106,9 @@ func (t *stand) refused(f *fault) error {
 	if ended {
 		code = p.Cmd.ProcessState.ExitCode()
 	}
-	f.checks.that(code == 1, "the second is refused: exit code 1", "%d after %v", code, time.Since(begin).Round(time.Second))
+	f.that(code == 1, "the second is refused: exit code 1", "%d after %v", code, time.Since(begin).Round(time.Second))
 	said := process.Tail(p.Stderr)
-	f.checks.that(strings.Contains(said, "waiting for it to end") && strings.Contains(said, "--allow-second"), "it says why, and the way out", "%d bytes", len(said))
+	f.that(strings.Contains(said, "waiting for it to end") && strings.Contains(said, "--allow-second"), "it says why, and the way out", "%d bytes", len(said))
 	f.says("the second: another probe sends the same figures to the same receiver, exit %d", code)
 	return nil
 }
@@ -129,7 +129,7 @@ cp /proc/self/mounts "$0" && exec "$@"`
 		return err
 	}
 	gone := !strings.Contains(string(text), " tracefs ") && !strings.Contains(string(text), " debugfs ")
-	f.checks.that(gone, "there is no tracefs", "%t", gone)
+	f.that(gone, "there is no tracefs", "%t", gone)
 	if err := t.during(func() error { return t.pause(3 * time.Second) }); err != nil {
 		return err
 	}

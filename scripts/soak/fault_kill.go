@@ -40,7 +40,7 @@ func outOfMemory(t *stand, f *fault) (err error) {
 		return err
 	}
 	kills, err := g.OOMKills()
-	f.checks.that(kills > 0, "the kernel killed it", "%d kills in the group", kills)
+	f.that(kills > 0, "the kernel killed it", "%d kills in the group", kills)
 	f.says("nothing: it is killed; kernel: `oom_kill` %d", kills)
 	return err
 }
@@ -90,12 +90,12 @@ func (t *stand) endsAndGoesOn(f *fault, o agentOptions, ends func(*agent) error)
 		return err
 	}
 	status, ok := a.Cmd.ProcessState.Sys().(syscall.WaitStatus)
-	f.checks.that(ok && status.Signal() == syscall.SIGKILL, "it ended by SIGKILL", "%v", a.Cmd.ProcessState)
+	f.that(ok && status.Signal() == syscall.SIGKILL, "it ended by SIGKILL", "%v", a.Cmd.ProcessState)
 	time.Sleep(restTime) // what it had sent is being read
 	exported := t.receiver.sums().counters[requests]
 	saved, err := a.kept()
-	f.checks.that(err == nil && saved.Starts == 1, "its totals can be read", "%d starts, error %v", saved.Starts, err)
-	f.checks.that(saved.requests() > 0 && saved.requests() <= t.made.Load(), "kept is what was seen, and no more than was made",
+	f.that(err == nil && saved.Starts == 1, "its totals can be read", "%d starts, error %v", saved.Starts, err)
+	f.that(saved.requests() > 0 && saved.requests() <= t.made.Load(), "kept is what was seen, and no more than was made",
 		"%d of %d", saved.requests(), t.made.Load())
 	return t.goesOn(f, saved, exported)
 }
@@ -120,13 +120,13 @@ func (t *stand) goesOn(f *fault, before kept, exported uint64) error {
 	if err != nil {
 		return err
 	}
-	f.checks.that(after.Starts == before.Starts+1, "the second goes on where the first was", "start %d", after.Starts)
-	f.checks.same("requests since the restart = added to the totals", made, after.requests()-before.requests())
+	f.that(after.Starts == before.Starts+1, "the second goes on where the first was", "start %d", after.Starts)
+	f.same("requests since the restart = added to the totals", made, after.requests()-before.requests())
 	// What it logs at its end are the totals of both.
-	f.checks.same("totals of the log = totals on disk", end.Finished+end.Failed, after.requests())
+	f.same("totals of the log = totals on disk", end.Finished+end.Failed, after.requests())
 	got := t.receiver.end()
-	f.checks.same("requests since the restart = lines of the second", made, got.counters[requests]-exported)
-	f.checks.that(len(b.said("set aside")) == 0, "no file was damaged", "%d set aside", len(b.said("set aside")))
+	f.same("requests since the restart = lines of the second", made, got.counters[requests]-exported)
+	f.that(len(b.said("set aside")) == 0, "no file was damaged", "%d set aside", len(b.said("set aside")))
 	f.says("start %d; %d requests of the first kept, of %d made until it had ended", after.Starts, before.requests(), from)
 	return nil
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -35,9 +36,9 @@ func ringFull(t *stand, f *fault) error {
 	}
 	got := t.receiver.end()
 	own := got.selfCounters()
-	f.checks.that(own["kernel.dropped.ring_full"] > 0, "the ring was full", "%d records refused", own["kernel.dropped.ring_full"])
-	f.checks.same("requests: made = seen by the kernel side", t.made.Load(), own["kernel.requests_seen"])
-	f.checks.balance(got, end)
+	f.that(own["kernel.dropped.ring_full"] > 0, "the ring was full", "%d records refused", own["kernel.dropped.ring_full"])
+	f.same("requests: made = seen by the kernel side", t.made.Load(), own["kernel.requests_seen"])
+	f.balance(got, end)
 	f.counter(own, "kernel.requests_seen", "kernel.dropped.ring_full", "kernel.dropped.ring_full_requests", "exchange.orphan_responses")
 	return nil
 }
@@ -61,7 +62,7 @@ func (t *stand) recovers(a *agent, f *fault) error {
 	if err != nil {
 		return err
 	}
-	f.checks.same("requests afterwards: made = finished", after, now.Counters["exchange.finished"]-before.Counters["exchange.finished"])
+	f.same("requests afterwards: made = finished", after, now.Counters["exchange.finished"]-before.Counters["exchange.finished"])
 	return nil
 }
 
@@ -102,17 +103,21 @@ func storm(t *stand, f *fault) error {
 	}
 	got := t.receiver.end()
 	own := got.selfCounters()
-	f.checks.same("requests of processes of a moment: made = counted", t.made.Load(), got.routes[partFault])
-	f.checks.same("requests served by processes of a moment: served = counted", served, got.routes[partBrief])
-	f.checks.that(len(lossesOf(own)) == 0, "no event lost", "%s", lossText(own))
-	f.checks.that(after < before+20<<20, "resident memory grows by less than 20 MiB", "%s, then %s", mib(before), mib(after))
-	f.checks.balance(got, end)
+	f.same("requests of processes of a moment: made = counted", t.made.Load(), got.routes[partFault])
+	f.same("requests served by processes of a moment: served = counted", served, got.routes[partBrief])
+	f.that(len(lossesOf(own)) == 0, "no event lost", "%s", lossText(own))
+	f.that(after < before+20<<20, "resident memory grows by less than 20 MiB", "%s, then %s", mib(before), mib(after))
+	f.balance(got, end)
 	f.counter(own, "workload.fallback_comm", "workload.evicted", "workload.held", "workload.provisional")
 	return nil
 }
 
 // storm returns how many requests the brief servers have served.
 func (t *stand) storm(size int) (uint64, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
 	var served atomic.Uint64
 	var left atomic.Int64
 	left.Store(int64(size))
@@ -123,7 +128,7 @@ func (t *stand) storm(size int) (uint64, error) {
 			for n := left.Add(-1); n >= 0 && errs[i] == nil; n = left.Add(-1) {
 				switch n % 20 {
 				case 0:
-					if errs[i] = askBrief(1); errs[i] == nil {
+					if errs[i] = askBrief(program, 1); errs[i] == nil {
 						served.Add(1)
 					}
 				case 10:
@@ -182,7 +187,7 @@ func groupRemoved(t *stand, f *fault) error {
 	for _, p := range in.Parts {
 		restarts += p.Restarts
 	}
-	f.checks.that(restarts == 0 && len(in.Problems) == 0, "no part restarted or stuck", "%d restarts, problems: %s", restarts, first(in.Problems))
+	f.that(restarts == 0 && len(in.Problems) == 0, "no part restarted or stuck", "%d restarts, problems: %s", restarts, first(in.Problems))
 	f.counter(in.Counters, "host.read_failed", "host.samples", "workload.corrected")
 	return t.finish(a, f, 0)
 }

@@ -66,7 +66,7 @@ func newLoad(s *site) *load {
 		{name: partChunked, about: "Go, bodies in chunks", rate: 150, workers: 2, worker: l.chunked(app)},
 		{name: partAborted, about: "Go, clients that leave", rate: 40, workers: 2, worker: l.aborted(app)},
 		{name: partNew, about: "Go, new routes", rate: 150, workers: 1, worker: l.kept(partNew, "tcp", loopback(s.freshPort))},
-		{name: partBrief, about: "servers that live for ten requests", rate: 2, workers: 1, worker: l.briefly()},
+		{name: partBrief, about: "servers that live for ten requests", rate: 2, workers: 1, worker: l.briefly(s.self)},
 	}
 	return l
 }
@@ -224,11 +224,11 @@ func (l *load) aborted(address string) func() (func() error, func(), error) {
 }
 
 // briefly starts a server, asks it until it ends, and starts another.
-func (l *load) briefly() func() (func() error, func(), error) {
+func (l *load) briefly(program string) func() (func() error, func(), error) {
 	return func() (func() error, func(), error) {
 		const each = 10
 		return func() error {
-			if err := askBrief(each); err != nil {
+			if err := askBrief(program, each); err != nil {
 				return err
 			}
 			l.brief.Add(each)
@@ -239,12 +239,8 @@ func (l *load) briefly() func() (func() error, func(), error) {
 }
 
 // askBrief starts a brief server and makes all the requests it is there for.
-func askBrief(times int) error {
-	executable, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	server := exec.Command(executable, briefCommand, fmt.Sprint(times))
+func askBrief(program string, times int) error {
+	server := exec.Command(program, briefCommand, fmt.Sprint(times))
 	server.Stderr = os.Stderr
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := server.StdoutPipe()

@@ -48,7 +48,8 @@ type nginx struct {
 	port int
 }
 
-func startNginx(dir string, parts ...string) (*nginx, error) {
+// startNginx starts one under a command name of this kind.
+func startNginx(dir, kind string, parts ...string) (*nginx, error) {
 	n := &nginx{dir: filepath.Join(dir, "nginx")}
 	if err := os.Mkdir(n.dir, 0o755); err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func startNginx(dir string, parts ...string) (*nginx, error) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, n.dir, n.port, locations.String()), 0o644); err != nil {
 		return nil, fmt.Errorf("configure nginx: %w", err)
 	}
-	program, err := ownName(n.dir, "nginx")
+	program, err := ownName(n.dir, kind, "nginx")
 	if err != nil {
 		return nil, err
 	}
@@ -79,9 +80,10 @@ func startNginx(dir string, parts ...string) (*nginx, error) {
 	return n, err
 }
 
-// ownName returns a path of a program under which its command name is that of
-// nobody else on the host: soak-NAME.
-func ownName(dir, program string) (string, error) {
+// ownName returns the path of a link in dir by which a program has a command
+// name of its own: kind and the number of this process, of which the kernel
+// keeps 15 bytes.
+func ownName(dir, kind, program string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
 		return "", err
@@ -89,19 +91,23 @@ func ownName(dir, program string) (string, error) {
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return "", err
 	}
-	own := filepath.Join(dir, "soak-"+program)
+	own := filepath.Join(dir, commOf(kind))
 	return own, os.Symlink(path, own)
 }
 
+// Kinds of servers.
+const (
+	kindNginx = "soakng"
+	kindNode  = "soakno"
+	kindSelf  = "soakgo" // this program
+	kindFault = "soakft" // the nginx of a fault
+)
+
+func commOf(kind string) string { return fmt.Sprint(kind, os.Getpid()) }
+
 // comms are the command names of all servers of the soak.
-func comms() (string, error) {
-	executable, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	const most = 15 // what the kernel keeps
-	own := filepath.Base(executable)
-	return strings.Join([]string{"soak-nginx", "soak-node", own[:min(len(own), most)]}, ","), nil
+func comms() string {
+	return strings.Join([]string{commOf(kindNginx), commOf(kindNode), commOf(kindSelf)}, ",")
 }
 
 func (n *nginx) address() string { return loopback(n.port) }
@@ -120,6 +126,7 @@ func (n *nginx) logged(part string) (uint64, error) {
 
 // site is every server of the soak.
 type site struct {
+	self  string // path of this program under a name of its own
 	nginx *nginx
 	// app serves on a port and a Unix socket, fresh only new routes, node what
 	// JavaScript does.
@@ -135,13 +142,20 @@ func startSite(dir string) (s *site, err error) {
 			s.stop()
 		}
 	}()
-	if s.nginx, err = startNginx(dir, partKept, partEach, partPipe); err != nil {
+	if s.nginx, err = startNginx(dir, kindNginx, partKept, partEach, partPipe); err != nil {
 		return nil, err
 	}
-	if s.app, s.appPort, err = startApp(dir, "app", s.socket); err != nil {
+	executable, err := os.Executable()
+	if err != nil {
 		return nil, err
 	}
-	if s.fresh, s.freshPort, err = startApp(dir, "fresh", filepath.Join(dir, "fresh.sock")); err != nil {
+	if s.self, err = ownName(dir, kindSelf, executable); err != nil {
+		return nil, err
+	}
+	if s.app, s.appPort, err = s.startApp(dir, "app", s.socket); err != nil {
+		return nil, err
+	}
+	if s.fresh, s.freshPort, err = s.startApp(dir, "fresh", filepath.Join(dir, "fresh.sock")); err != nil {
 		return nil, err
 	}
 	script := filepath.Join(dir, "server.js")
@@ -151,7 +165,7 @@ func startSite(dir string) (s *site, err error) {
 	if s.nodePort, err = process.FreePort(); err != nil {
 		return nil, err
 	}
-	node, err := ownName(dir, "node")
+	node, err := ownName(dir, kindNode, "node")
 	if err != nil {
 		return nil, err
 	}
@@ -161,11 +175,11 @@ func startSite(dir string) (s *site, err error) {
 	return s, process.WaitListening(s.node, startTimeout, [2]string{"tcp", loopback(s.nodePort)})
 }
 
-func startApp(dir, name, socket string) (p *process.Process, port int, err error) {
+func (s *site) startApp(dir, name, socket string) (p *process.Process, port int, err error) {
 	if port, err = process.FreePort(); err != nil {
 		return nil, 0, err
 	}
-	if p, err = startSelf(dir, name, appCommand, strconv.Itoa(port), socket); err != nil {
+	if p, err = process.Start(dir, name, nil, s.self, appCommand, strconv.Itoa(port), socket); err != nil {
 		return nil, 0, err
 	}
 	return p, port, process.WaitListening(p, startTimeout, [2]string{"tcp", loopback(port)}, [2]string{"unix", socket})

@@ -35,7 +35,7 @@ func newStand(s settings, name string) (*stand, error) {
 	if t.receiver, err = newReceiver(); err != nil {
 		return nil, err
 	}
-	if t.nginx, err = startNginx(t.dir, partFault); err != nil {
+	if t.nginx, err = startNginx(t.dir, kindFault, partFault); err != nil {
 		t.receiver.down()
 		return nil, err
 	}
@@ -168,8 +168,8 @@ func (t *stand) finish(a *agent, f *fault, before uint64) error {
 		return err
 	}
 	got := t.receiver.end()
-	f.checks.same("requests: made = counted by probe", t.made.Load()-before, end.Finished+end.Failed)
-	f.checks.that(len(lossesOf(got.selfCounters())) == 0, "no event lost", "%s", lossText(got.selfCounters()))
-	f.checks.balance(got, end)
+	f.same("requests: made = counted by probe", t.made.Load()-before, end.Finished+end.Failed)
+	f.that(len(lossesOf(got.selfCounters())) == 0, "no event lost", "%s", lossText(got.selfCounters()))
+	f.balance(got, end)
 	return nil
 }
