@@ -12,10 +12,13 @@ const (
 	// maxHeld bounds the records of one connection that wait for an earlier one.
 	// Two CPUs can swap neighbours; more than a few missing means they were lost.
 	maxHeld = 4
-	// heldBatches is how many batches they wait: a CPU may be taken away between
-	// the number of a record and the record, and up to three batches come
-	// without a pause, after sweeps.
-	heldBatches = 5
+	// heldBatches is how many batches they wait, of about 4 ms each: between the
+	// number of a record and the record, a CPU can be busy with interrupts for
+	// milliseconds, or be taken away.
+	heldBatches = 16
+	// maxHolding bounds the connections that wait; with more, a full ring has
+	// lost the records.
+	maxHolding = 1024
 )
 
 // outOfOrder decides about a record that is not the next one. True: take it now.
@@ -89,7 +92,11 @@ func (t *Tracker) gap(c *conn, r *events.Record) {
 // EndBatch is called when the ring was read to its end: a record that is still
 // missing after a few of them was lost.
 func (t *Tracker) EndBatch() {
-	t.endHeld(heldBatches)
+	batches := heldBatches
+	if len(t.held) > maxHolding {
+		batches = 0
+	}
+	t.endHeld(batches)
 	t.endLate()
 }
 

@@ -120,7 +120,7 @@ func TestLateByBatches(t *testing.T) {
 			want := feedAll(t, raw)
 			for at := 0; at+1 < len(raw); at++ {
 				early := slices.Concat(raw[:at], raw[at+1:at+2])
-				got := feedAll(t, early, nil, nil, nil, raw[at:at+1], raw[at+2:])
+				got := feedAll(t, slices.Concat([][][]byte{early}, make([][][]byte, 14), [][][]byte{raw[at : at+1], raw[at+2:]})...)
 				if d := cmp.Diff(want.seen, got.seen); d != "" {
 					t.Errorf("record %d late (-want +got):\n%s", at, d)
 				}
@@ -140,7 +140,7 @@ func TestLate(t *testing.T) {
 			want := feedAll(t, raw)
 			for at := 0; at+1 < len(raw); at++ {
 				early := slices.Concat(raw[:at], raw[at+1:at+2])
-				got := feedAll(t, early, nil, nil, nil, nil, nil, raw[at:at+1], raw[at+2:])
+				got := feedAll(t, slices.Concat([][][]byte{early}, make([][][]byte, 16), [][][]byte{raw[at : at+1], raw[at+2:]})...)
 				checkAgainst(t, want, got, fmt.Sprintf("record %d late", at))
 				if got.stats.LostRecords > 1 {
 					t.Errorf("record %d late: %+v", at, got.stats)
@@ -236,5 +236,24 @@ func TestAfterTheClose(t *testing.T) {
 				t.Errorf("%d connections pending after the close", open)
 			}
 		})
+	}
+}
+
+// A full ring loses records of very many connections: they do not wait, and
+// what follows is told at once.
+func TestManyConnectionsWait(t *testing.T) {
+	const conns = 1025
+	w := watch(t, exchange.Options{})
+	for id := range uint64(conns) {
+		s := connection(id+1).play(in(get("/1")), out(okReply), in(get("/2")), out(okReply), in(get("/3")), out(okReply))
+		w.feed(s.kernel.records[0])
+		w.feed(s.kernel.records[2])
+	}
+	if got := w.Stats(); got.Finished != conns || got.LostRecords != 0 {
+		t.Fatalf("before the end of the batch: %+v", got)
+	}
+	w.EndBatch()
+	if got := w.Stats(); got.Finished != 2*conns || got.LostRecords != conns {
+		t.Errorf("%d finished, %d lost, want %d and %d", got.Finished, got.LostRecords, 2*conns, conns)
 	}
 }

@@ -204,7 +204,7 @@ func (w *watched) batch(records ...[]byte) {
 // settle lets batches without a record pass, until nothing is waited for.
 func (w *watched) settle() {
 	w.t.Helper()
-	for range 5 {
+	for range 16 {
 		w.batch()
 	}
 }

@@ -70,6 +70,8 @@ func (t *stand) recovers(a *agent, f *fault) error {
 const (
 	stormSize, stormSmall = 20_000, 600
 	stormAlive            = 200
+	// partMoment is the first segment of what the processes serve.
+	partMoment = "soak-moment"
 )
 
 // storm starts very many processes; some make a request, some serve one.
@@ -104,7 +106,7 @@ func storm(t *stand, f *fault) error {
 	got := t.receiver.end()
 	own := got.selfCounters()
 	f.same("requests of processes of a moment: made = counted", t.made.Load(), got.routes[partFault])
-	f.same("requests served by processes of a moment: served = counted", served, got.routes[partBrief])
+	f.same("requests served by processes of a moment: served = counted", served, got.routes[partMoment])
 	f.that(len(lossesOf(own)) == 0, "no event lost", "%s", lossText(own))
 	f.that(after < before+20<<20, "resident memory grows by less than 20 MiB", "%s, then %s", mib(before), mib(after))
 	f.balance(got, end)
@@ -128,7 +130,7 @@ func (t *stand) storm(size int) (uint64, error) {
 			for n := left.Add(-1); n >= 0 && errs[i] == nil; n = left.Add(-1) {
 				switch n % 20 {
 				case 0:
-					if errs[i] = askBrief(program, 1); errs[i] == nil {
+					if errs[i] = askBrief(program, partMoment, 1); errs[i] == nil {
 						served.Add(1)
 					}
 				case 10:

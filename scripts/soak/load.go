@@ -228,7 +228,7 @@ func (l *load) briefly(program string) func() (func() error, func(), error) {
 	return func() (func() error, func(), error) {
 		const each = 10
 		return func() error {
-			if err := askBrief(program, each); err != nil {
+			if err := askBrief(program, partBrief, each); err != nil {
 				return err
 			}
 			l.brief.Add(each)
@@ -239,7 +239,7 @@ func (l *load) briefly(program string) func() (func() error, func(), error) {
 }
 
 // askBrief starts a brief server and makes all the requests it is there for.
-func askBrief(program string, times int) error {
+func askBrief(program, path string, times int) error {
 	server := exec.Command(program, briefCommand, fmt.Sprint(times))
 	server.Stderr = os.Stderr
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -255,7 +255,7 @@ func askBrief(program string, times int) error {
 		return errors.Join(err, server.Process.Kill(), server.Wait())
 	}
 	for range times {
-		if err := askOnce("tcp", "127.0.0.1:"+strings.TrimSpace(port), "/"+partBrief+"/x"); err != nil {
+		if err := askOnce("tcp", "127.0.0.1:"+strings.TrimSpace(port), "/"+path+"/x"); err != nil {
 			return errors.Join(err, server.Process.Kill(), server.Wait())
 		}
 	}
