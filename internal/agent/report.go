@@ -35,6 +35,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	add("exchange.dropped.not_http", x.NotHTTP)
 	add("exchange.dropped.queue_full", x.Evicted)
 	add("exchange.dropped.response_unseen", x.Unseen)
+	add("exchange.records_after_close", x.AfterClose)
 	add("exchange.connections_evicted", x.EvictedConns)
 	add("exchange.connections_unknown", x.UnknownConns)
 	r := a.routes.Stats()

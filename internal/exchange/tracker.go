@@ -68,6 +68,7 @@ type Stats struct {
 	UnknownConns uint64 // connections whose addresses were lost
 	InProgress   uint64 // reports of exchanges over the age limit
 	EvictedConns uint64 // connections forgotten at the limit
+	AfterClose   uint64 // records that came after the close of their connection
 }
 
 // Tracker rebuilds the exchanges. It is not safe for concurrent use.
@@ -80,6 +81,7 @@ type Tracker struct {
 	pending map[*conn]struct{}
 	held    []*conn
 	late    []*conn
+	closed  closedConns
 	last    *conn // of the record before: most records come in runs
 	free    []*exchange
 	stats   Stats
@@ -98,7 +100,7 @@ type Tracker struct {
 // borrowed until emit returns.
 func New(o Options, emit func(*events.Request)) *Tracker {
 	o.setDefaults()
-	return &Tracker{opt: o, emit: emit, heads: newHeadCache(), conns: map[uint64]*conn{}, pending: map[*conn]struct{}{}}
+	return &Tracker{opt: o, emit: emit, heads: newHeadCache(), conns: map[uint64]*conn{}, pending: map[*conn]struct{}{}, closed: newClosedConns()}
 }
 
 // Stats returns the books.
@@ -120,7 +122,12 @@ func (t *Tracker) Pending() (conns int, unix bool) {
 func (t *Tracker) Feed(r *events.Record) {
 	c := t.last
 	if c == nil || c.id != r.ConnID {
-		c = t.connOf(r)
+		if c = t.connOf(r); c == nil {
+			if r.Has&events.HasClose == 0 {
+				t.stats.AfterClose++
+			}
+			return
+		}
 		t.last = c
 	}
 	if r.Seq != c.next {
@@ -134,9 +141,13 @@ func (t *Tracker) Feed(r *events.Record) {
 	}
 }
 
+// connOf returns nil when the connection is known to be closed.
 func (t *Tracker) connOf(r *events.Record) *conn {
 	if c := t.conns[r.ConnID]; c != nil {
 		return c
+	}
+	if t.closed.has(r.ConnID) {
+		return nil
 	}
 	if len(t.conns) >= t.opt.MaxConns {
 		t.evictConn()
@@ -207,6 +218,7 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 	if r.Has&events.HasClose != 0 {
 		c.reset = r.Has&events.HasReset != 0
 		t.closeConn(c, r.PrevNS, r.RespEnd)
+		t.closed.add(c.id)
 		return
 	}
 	t.settle(c)

@@ -92,11 +92,13 @@ func (t *stand) endsAndGoesOn(f *fault, o agentOptions, ends func(*agent) error)
 	status, ok := a.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 	f.that(ok && status.Signal() == syscall.SIGKILL, "it ended by SIGKILL", "%v", a.Cmd.ProcessState)
 	time.Sleep(restTime) // what it had sent is being read
-	exported := t.receiver.sums().counters[requests]
+	sent := t.receiver.sums()
+	exported := sent.counters[requests]
 	saved, err := a.kept()
 	f.that(err == nil && saved.Starts == 1, "its totals can be read", "%d starts, error %v", saved.Starts, err)
 	f.that(saved.requests() > 0 && saved.requests() <= t.made.Load(), "kept is what was seen, and no more than was made",
 		"%d of %d", saved.requests(), t.made.Load())
+	f.that(saved.requests()+sent.last >= exported, "kept is at most one flush behind what was sent", "%d kept, %d sent", saved.requests(), exported)
 	return t.goesOn(f, saved, exported)
 }
 

@@ -41,6 +41,7 @@ type sums struct {
 	routes, services map[string]uint64
 	lines, bad       uint64
 	flushes          uint64 // intervals that said how many requests there were
+	last             uint64 // what the last of them said
 }
 
 func newReceiver() (*receiver, error) {
@@ -142,7 +143,7 @@ func (s *sums) add(line string) {
 	}
 	s.counters[name] += value
 	if name == self+"stats.requests" {
-		s.flushes++
+		s.flushes, s.last = s.flushes+1, value
 	}
 	if name != requests {
 		return
