@@ -187,6 +187,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 }
 
 func (a *Agent) load() error {
+	tuneGC(os.Getenv)
 	lo, err := a.opt.loaderOptions()
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type peer struct {
 	listener int // 0: none yet
 	links    []link
 	asked    int // of the links
+	routes   int // asked for
 	buf      [4096]byte
 }
 
@@ -68,9 +69,10 @@ func (p *peer) obey(order string, n int) error {
 	case "again":
 		return p.askAll(p.links[:p.asked])
 	case "routes":
-		for i := range n {
+		for range n {
 			// A hundred words below each of a hundred.
-			target := fmt.Sprintf("/soak-routes/%s/%s", word(i/100), word(i%100))
+			target := fmt.Sprintf("/soak-routes/%s/%s", word(p.routes/100), word(p.routes%100))
+			p.routes++
 			if err := p.ask(p.links[0], target); err != nil {
 				return err
 			}

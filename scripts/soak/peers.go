@@ -22,7 +22,16 @@ const sparePeerFiles = 100
 // as many as this host lets one process have.
 type peers []*orders
 
-func startPeers(connections int) (peers, error) {
+func startPeers(dir string, connections int) (peers, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	program, err := ownName(dir, kindPeer, executable)
+	if err != nil {
+		return nil, err
+	}
+
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("read the limit of open files: %w", err)
@@ -31,7 +40,7 @@ func startPeers(connections int) (peers, error) {
 	each := (files - sparePeerFiles) / 2
 	var all peers
 	for range (connections + each - 1) / each {
-		one, err := startPeer(files)
+		one, err := startPeer(program, files)
 		if err != nil {
 			all.end()
 			return nil, err
@@ -70,12 +79,8 @@ type orders struct {
 	out *bufio.Scanner
 }
 
-func startPeer(files int) (*orders, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	o := &orders{cmd: exec.Command(self, peerCommand, strconv.Itoa(files))}
+func startPeer(program string, files int) (o *orders, err error) {
+	o = &orders{cmd: exec.Command(program, peerCommand, strconv.Itoa(files))}
 	o.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	o.cmd.Stderr = os.Stderr
 	if o.in, err = o.cmd.StdinPipe(); err != nil {

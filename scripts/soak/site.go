@@ -101,6 +101,7 @@ const (
 	kindNode  = "soakno"
 	kindSelf  = "soakgo" // this program
 	kindFault = "soakft" // the nginx of a fault
+	kindPeer  = "soakpr" // who has very many connections
 )
 
 func commOf(kind string) string { return fmt.Sprint(kind, os.Getpid()) }
