@@ -14,7 +14,7 @@ BPF_CFLAGS ?= -O2 -g -Wall -Werror -Wpadded -I/usr/include/$(shell gcc -print-mu
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 2m
-# Arguments for run, bench, conformance and attribution: make run ARGS='--port 8080'
+# Arguments for run, bench, conformance, attribution and soak: make run ARGS='--port 8080'
 ARGS     ?=
 
 # Loading BPF needs root. Go compiles as the calling user and only what it built
@@ -99,6 +99,10 @@ test-receivers: deps ## Test the export with collectd, netdata and Telegraf as w
 .PHONY: reliability
 reliability: ## Kill receivers, cut networks, and write docs/reliability.md (ARGS=...); needs root
 	$(GO) run $(EXEC) ./scripts/reliability $(ARGS)
+
+.PHONY: soak
+soak: build ## Soak probe for half an hour, break what is around it, crowd the host (ARGS=...); needs root
+	$(GO) run $(EXEC) ./scripts/soak $(ARGS)
 
 .PHONY: deps
 deps: ## Install what building BPF and testing need (Debian, Ubuntu)

@@ -23,6 +23,7 @@
 #define S_IFREG       0100000
 #define S_IFBLK       0060000
 #define EAGAIN        11
+#define EEXIST        17
 #define PF_KTHREAD    0x00200000 /* include/linux/sched.h, since 2.6 */
 #define TASK_RUNNING  0          /* include/linux/sched.h */
 

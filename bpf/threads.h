@@ -112,10 +112,12 @@ static __noinline int delays_create(__u32 tgid)
 {
 	__u32 zero = 0;
 	struct probe_delays *zeros = bpf_map_lookup_elem(&sched_zero, &zero);
+	long err;
 
 	if (!zeros || bpf_map_lookup_elem(&sched_tasks, &tgid))
 		return 0;
-	if (bpf_map_update_elem(&sched_tasks, &tgid, zeros, BPF_NOEXIST))
+	err = bpf_map_update_elem(&sched_tasks, &tgid, zeros, BPF_NOEXIST);
+	if (err && err != -EEXIST) /* another thread of it came first */
 		count(PROBE_DROP_NO_DELAYS);
 	return 0;
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -185,6 +186,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 }
 
 func (a *Agent) load() error {
+	tuneGC(os.Getenv)
 	lo, err := a.opt.loaderOptions()
 	if err != nil {
 		return err

@@ -18,18 +18,22 @@ type conn struct {
 	reqEnd    uint64 // request bytes seen
 	reqBegun  uint64 // where the kernel last saw a request begin ...
 	reqFalse  uint64 // ... and where that was none
-	reqPos    uint64 // request bytes known to be of the requests so far
-	openEnd   bool   // ... and more may be: the end of the last one is not known
-	unsure    bool   // responses may be paired wrongly: records were lost
-	refused   bool   // ... or requests refused, whose responses are to come
-	gone      bool   // forgotten by the tracker
-	respPos   uint64 // response bytes explained by complete messages
-	queue     []*exchange
-	one       [1]*exchange // room for the queue of almost every connection
-	held      [][]byte
-	late      [][]byte // records whose request is still to be told
-	lateAge   int      // batches since the first of them
-	reset     bool     // the end was a reset
+	// refusedEnd is behind the first byte of what was last counted as inside a
+	// body; 0: nothing yet.
+	refusedEnd uint64
+	reqPos     uint64 // request bytes known to be of the requests so far
+	openEnd    bool   // ... and more may be: the end of the last one is not known
+	unsure     bool   // responses may be paired wrongly: records were lost
+	refused    bool   // ... or requests refused, whose responses are to come
+	gone       bool   // forgotten by the tracker
+	respPos    uint64 // response bytes explained by complete messages
+	queue      []*exchange
+	one        [1]*exchange // room for the queue of almost every connection
+	held       [][]byte
+	heldAge    int      // batches since the first of them; 0: not waiting
+	late       [][]byte // records whose request is still to be told
+	lateAge    int      // batches since the first of them
+	reset      bool     // the end was a reset
 }
 
 // unknownConn stands for a connection whose addresses were lost.

@@ -200,7 +200,7 @@ func (t *Tracker) InFlight(fn func(c *events.Conn, role events.Role, pid uint32,
 
 // Close reports everything that is open as in progress. The tracker stays usable.
 func (t *Tracker) Close(nowNS uint64) {
-	t.EndBatch()
+	t.endHeld(0)
 	for _, c := range t.late {
 		t.applyLate(c)
 	}

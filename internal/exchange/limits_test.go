@@ -104,6 +104,7 @@ func TestForgottenConnection(t *testing.T) {
 		w.batch(s.kernel.records...)
 		w.batch(connection(2).play(in(getRequest), out(okReply)).kernel.records...)
 		w.batch(s.play(in(get("/again")), out(okReply), end()).kernel.records[before:]...)
+		w.settle()
 		last := w.requests[len(w.requests)-1]
 		if string(last.Target) != "/again" || last.Conn.Family != events.FamilyUnknown || last.Conn.ID != 1 || last.Wait.Known {
 			t.Errorf("after %d: %+v %+v", before, last, last.Conn)
@@ -119,6 +120,7 @@ func TestAddressesComeLate(t *testing.T) {
 	raw := records([]step{in(get("/1")), out(okReply), in(get("/2")), out(okReply), in(get("/3")), out(okReply)})
 	w := watch(t, exchange.Options{})
 	w.batch(raw[1])
+	w.settle()
 	w.batch(raw[0])
 	w.batch(raw[2])
 	got := []events.Family{}

@@ -8,9 +8,18 @@ import (
 	"probe/pkg/events"
 )
 
-// maxHeld bounds the records of one connection that wait for an earlier one.
-// Two CPUs can swap neighbours; more than a few missing means they were lost.
-const maxHeld = 4
+const (
+	// maxHeld bounds the records of one connection that wait for an earlier one.
+	// Two CPUs can swap neighbours; more than a few missing means they were lost.
+	maxHeld = 4
+	// heldBatches is how many batches they wait, of about 4 ms each: between the
+	// number of a record and the record, a CPU can be busy with interrupts for
+	// milliseconds, or be taken away.
+	heldBatches = 16
+	// maxHolding bounds the connections that wait; with more, a full ring has
+	// lost the records.
+	maxHolding = 1024
+)
 
 // outOfOrder decides about a record that is not the next one. True: take it now.
 func (t *Tracker) outOfOrder(c *conn, r *events.Record) bool {
@@ -20,8 +29,11 @@ func (t *Tracker) outOfOrder(c *conn, r *events.Record) bool {
 		r.Has &^= events.HasStart | events.HasStatus | events.HasMore
 		return true
 	}
-	if len(c.held) == 0 {
+	if c.heldAge == 0 {
 		t.held = append(t.held, c)
+	}
+	if len(c.held) == 0 {
+		c.heldAge = 1
 	}
 	c.held = append(c.held, r.Append(nil))
 	if len(c.held) > maxHeld {
@@ -78,13 +90,30 @@ func (t *Tracker) gap(c *conn, r *events.Record) {
 }
 
 // EndBatch is called when the ring was read to its end: a record that is still
-// missing was lost.
+// missing after a few of them was lost.
 func (t *Tracker) EndBatch() {
+	batches := heldBatches
+	if len(t.held) > maxHolding {
+		batches = 0
+	}
+	t.endHeld(batches)
+	t.endLate()
+}
+
+// endHeld gives up on records that were missing for so many batches.
+func (t *Tracker) endHeld(batches int) {
+	kept := t.held[:0]
 	for _, c := range t.held {
+		if len(c.held) > 0 && c.heldAge < batches {
+			c.heldAge++
+			kept = append(kept, c)
+			continue
+		}
+		c.heldAge = 0
 		if len(c.held) > 0 {
 			t.release(c)
 		}
 	}
-	t.held = t.held[:0]
-	t.endLate()
+	clear(t.held[len(kept):])
+	t.held = kept
 }

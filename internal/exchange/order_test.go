@@ -43,6 +43,7 @@ func feedAll(t testing.TB, batches ...[][]byte) result {
 	for _, b := range batches {
 		w.batch(b...)
 	}
+	w.settle()
 	w.stats = w.Stats()
 	return w.result
 }
@@ -110,7 +111,28 @@ func checkAgainst(t *testing.T, want, got result, what string) {
 	}
 }
 
-// Records that come after their batch was closed, as late ones.
+// A record that comes with the next batches changes nothing: a CPU was taken
+// away from whoever was about to put it into the ring.
+func TestLateByBatches(t *testing.T) {
+	for name, steps := range conversations() {
+		t.Run(name, func(t *testing.T) {
+			raw := records(steps)
+			want := feedAll(t, raw)
+			for at := 0; at+1 < len(raw); at++ {
+				early := slices.Concat(raw[:at], raw[at+1:at+2])
+				got := feedAll(t, slices.Concat([][][]byte{early}, make([][][]byte, 14), [][][]byte{raw[at : at+1], raw[at+2:]})...)
+				if d := cmp.Diff(want.seen, got.seen); d != "" {
+					t.Errorf("record %d late (-want +got):\n%s", at, d)
+				}
+				if got.stats.LostRecords != 0 {
+					t.Errorf("record %d late: %+v", at, got.stats)
+				}
+			}
+		})
+	}
+}
+
+// Records that come when they are not waited for any more, as late ones.
 func TestLate(t *testing.T) {
 	for name, steps := range conversations() {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +140,7 @@ func TestLate(t *testing.T) {
 			want := feedAll(t, raw)
 			for at := 0; at+1 < len(raw); at++ {
 				early := slices.Concat(raw[:at], raw[at+1:at+2])
-				got := feedAll(t, early, raw[at:at+1], raw[at+2:])
+				got := feedAll(t, slices.Concat([][][]byte{early}, make([][][]byte, 16), [][][]byte{raw[at : at+1], raw[at+2:]})...)
 				checkAgainst(t, want, got, fmt.Sprintf("record %d late", at))
 				if got.stats.LostRecords > 1 {
 					t.Errorf("record %d late: %+v", at, got.stats)
@@ -205,6 +227,7 @@ func TestAfterTheClose(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := watch(t, exchange.Options{})
 			w.batch(tt.records...)
+			w.settle()
 			if got := w.Stats().LostRecords; got != tt.lost {
 				t.Errorf("%d lost, want %d", got, tt.lost)
 			}
@@ -213,5 +236,24 @@ func TestAfterTheClose(t *testing.T) {
 				t.Errorf("%d connections pending after the close", open)
 			}
 		})
+	}
+}
+
+// A full ring loses records of very many connections: they do not wait, and
+// what follows is told at once.
+func TestManyConnectionsWait(t *testing.T) {
+	const conns = 1025
+	w := watch(t, exchange.Options{})
+	for id := range uint64(conns) {
+		s := connection(id+1).play(in(get("/1")), out(okReply), in(get("/2")), out(okReply), in(get("/3")), out(okReply))
+		w.feed(s.kernel.records[0])
+		w.feed(s.kernel.records[2])
+	}
+	if got := w.Stats(); got.Finished != conns || got.LostRecords != 0 {
+		t.Fatalf("before the end of the batch: %+v", got)
+	}
+	w.EndBatch()
+	if got := w.Stats(); got.Finished != 2*conns || got.LostRecords != conns {
+		t.Errorf("%d finished, %d lost, want %d and %d", got.Finished, got.LostRecords, 2*conns, conns)
 	}
 }

@@ -265,18 +265,21 @@ func talk(rt *rapid.T) *dialog {
 	return d
 }
 
-func (d *dialog) records() [][]byte {
+func (d *dialog) records() [][]byte { return d.play().records }
+
+func (d *dialog) play() *simConn {
 	s := newSim(d.capture)
 	s.kernel.rx = rapid.Uint64Range(1<<32, 1<<63).Draw(d.T, "base")
-	return s.play(d.steps...).kernel.records
+	return &s.play(d.steps...).kernel
 }
 
 // Whatever way valid messages are cut into calls, the exchanges come out.
 func TestAnySplit(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := talk(rt)
-		w := watch(rt, exchange.Options{})
-		w.batch(d.records()...)
+		w, kernel := watch(rt, exchange.Options{}), d.play()
+		w.batch(kernel.records...)
+		w.checkKernel(kernel)
 		if diff := cmp.Diff(d.want, d.forgive(w.seen)); diff != "" {
 			rt.Fatalf("requests (-want +got):\n%s", diff)
 		}

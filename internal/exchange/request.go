@@ -17,7 +17,7 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 	case e != nil: // told before by a sweep, now perhaps longer
 		t.readHead(c, e, head)
 	case off < c.reqPos:
-		t.stats.InsideBody++
+		t.refuseRequest(c, off)
 		c.reqFalse = max(c.reqFalse, off)
 		skip := c.reqPos - off
 		if skip >= uint64(len(head)) || !t.beginsRequest(head[skip:]) {
@@ -29,17 +29,21 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		if e = t.startRequest(c, r, off, head); e != nil {
 			e.flags |= events.FlagTimeUncertain
 		}
-		t.stats.Started++
+		t.stats.Pipelined++
 	case c.openEnd && !t.surelyRequest(c, off, head):
-		t.stats.InsideBody++
+		t.refuseRequest(c, off)
 		return
 	case r.Has&events.HasClean == 0 && c.insideChunks():
-		t.stats.InsideBody++
+		t.refuseRequest(c, off)
 		c.reqFalse = max(c.reqFalse, off)
 		return
 	default:
 		e = t.startRequest(c, r, off, head)
-		t.stats.Started++
+		if c.refusedEnd == off+1 { // its head has become longer
+			t.stats.Pipelined++
+		} else {
+			t.stats.Started++
+		}
 	}
 	for e != nil && e.reqEnd != 0 && e.reqEnd-off < uint64(len(head)) {
 		off, head = e.reqEnd, head[e.reqEnd-off:]
@@ -49,6 +53,15 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		e = t.startRequest(c, r, off, head)
 		t.stats.Pipelined++
 	}
+}
+
+// refuseRequest counts what begins like a request and is part of a body: once,
+// though the kernel tells it again with what follows if a sweep was told of it.
+func (t *Tracker) refuseRequest(c *conn, off uint64) {
+	if c.refusedEnd != off+1 {
+		t.stats.InsideBody++
+	}
+	c.refusedEnd = off + 1
 }
 
 // startRequest puts a request into the queue; nil when there is no room.

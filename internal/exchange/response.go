@@ -13,14 +13,14 @@ const minResponse = 16
 // beginResponse takes a piece that begins like a response.
 func (t *Tracker) beginResponse(c *conn, r *events.Record) {
 	if r.RespOff < c.respPos {
-		t.stats.InsideBody++
+		t.stats.InsideAnswer++
 		return
 	}
 	if len(c.queue) > 0 && c.queue[0].begun {
 		e := c.queue[0]
 		switch {
 		case e.bodyGoesOn(c, r):
-			t.stats.InsideBody++
+			t.stats.InsideAnswer++
 			t.continueResponse(c, r)
 			return
 		case e.headDone, e.status >= 200 && e.captured() != r.RespOff:
@@ -125,7 +125,7 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 // addOrphan starts an exchange for a response without a request.
 func (t *Tracker) addOrphan(c *conn, r *events.Record, data []byte) bool {
 	if v := http1.ParseResponse(data, &t.resp); v == http1.VerdictInvalid {
-		t.stats.InsideBody++
+		t.stats.InsideAnswer++
 		return false
 	}
 	t.stats.Orphans++

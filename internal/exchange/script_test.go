@@ -178,6 +178,19 @@ func (w *watched) checkBooks() {
 	}
 }
 
+// checkKernel: every request that the kernel side took was told once, or is
+// still kept there, or was dropped untold.
+func (w *watched) checkKernel(k *simConn) {
+	w.t.Helper()
+	s, kept := w.Stats(), uint64(0)
+	if k.phase == phaseRequest && !k.reported {
+		kept = 1
+	}
+	if told := s.Started + s.InsideBody; k.starts != told+kept+k.notAnswered {
+		w.t.Errorf("%d requests taken; %d told, %d kept, %d not answered by HTTP: %+v", k.starts, told, kept, k.notAnswered, s)
+	}
+}
+
 // batch feeds records as one drain of the ring.
 func (w *watched) batch(records ...[]byte) {
 	w.t.Helper()
@@ -188,11 +201,21 @@ func (w *watched) batch(records ...[]byte) {
 	w.checkBooks()
 }
 
+// settle lets batches without a record pass, until nothing is waited for.
+func (w *watched) settle() {
+	w.t.Helper()
+	for range 16 {
+		w.batch()
+	}
+}
+
 // run plays the steps and feeds all records as one batch.
 func run(t testing.TB, capture int, steps ...step) result {
 	t.Helper()
 	w := watch(t, exchange.Options{})
-	w.batch(newSim(capture).play(steps...).kernel.records...)
+	s := newSim(capture).play(steps...)
+	w.batch(s.kernel.records...)
+	w.checkKernel(&s.kernel)
 	w.stats = w.Stats()
 	return w.result
 }

@@ -27,6 +27,7 @@ type simConn struct {
 	ahead, reqClean, afterClean      bool
 	received, lateEnd                uint64
 	flying                           uint64 // bytes sent by a call that has not returned
+	starts, notAnswered              uint64 // requests kept, and of these those dropped untold
 
 	records [][]byte // what the ring holds, in order
 }
@@ -167,6 +168,7 @@ func (k *simConn) onUnknown(p piece, request, response bool) {
 
 func (k *simConn) startRequest(p piece) {
 	n := len(p.captured)
+	k.starts++
 	k.phase = phaseRequest
 	k.tgid, k.tid = simPID, simTID
 	k.reqOff = p.off
@@ -258,6 +260,8 @@ func (k *simConn) onResponseBytes(p piece, begins bool) {
 		k.phase = phaseOver // not HTTP
 		if k.reported {
 			k.emit(events.HasClose, p.now, p.off, end, nil)
+		} else {
+			k.notAnswered++
 		}
 	case n > 0 && k.respKept < k.capture && k.pieces < simMaxMore && k.phase == phaseResponse:
 		k.emit(events.HasMore, p.now, p.off, end, p.captured)

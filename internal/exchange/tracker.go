@@ -54,7 +54,7 @@ func (o *Options) setDefaults() {
 //	Started + Pipelined + Orphans = Finished + Open + NotHTTP + Evicted + Unseen
 type Stats struct {
 	Started   uint64 // requests told by the kernel
-	Pipelined uint64 // further requests found behind another in one head
+	Pipelined uint64 // requests that are not in Started: behind another one in one head, or first taken for a part of a body
 	Orphans   uint64 // responses without a request
 	Finished  uint64 // exchanges handed out with a final outcome
 	Open      uint64 // exchanges not finished
@@ -62,11 +62,13 @@ type Stats struct {
 	Evicted   uint64 // requests dropped at a limit
 	Unseen    uint64 // responses whose head was behind another's in one write
 
-	InsideBody   uint64 // heads told by the kernel that are part of a body
+	InsideBody   uint64 // requests told by the kernel that are part of a body
+	InsideAnswer uint64 // the same of responses
 	LostRecords  uint64 // gaps in the records of connections
 	UnknownConns uint64 // connections whose addresses were lost
 	InProgress   uint64 // reports of exchanges over the age limit
 	EvictedConns uint64 // connections forgotten at the limit
+	AfterClose   uint64 // records that came after the close of their connection
 }
 
 // Tracker rebuilds the exchanges. It is not safe for concurrent use.
@@ -79,6 +81,7 @@ type Tracker struct {
 	pending map[*conn]struct{}
 	held    []*conn
 	late    []*conn
+	closed  closedConns
 	last    *conn // of the record before: most records come in runs
 	free    []*exchange
 	stats   Stats
@@ -97,7 +100,7 @@ type Tracker struct {
 // borrowed until emit returns.
 func New(o Options, emit func(*events.Request)) *Tracker {
 	o.setDefaults()
-	return &Tracker{opt: o, emit: emit, heads: newHeadCache(), conns: map[uint64]*conn{}, pending: map[*conn]struct{}{}}
+	return &Tracker{opt: o, emit: emit, heads: newHeadCache(), conns: map[uint64]*conn{}, pending: map[*conn]struct{}{}, closed: newClosedConns()}
 }
 
 // Stats returns the books.
@@ -119,7 +122,12 @@ func (t *Tracker) Pending() (conns int, unix bool) {
 func (t *Tracker) Feed(r *events.Record) {
 	c := t.last
 	if c == nil || c.id != r.ConnID {
-		c = t.connOf(r)
+		if c = t.connOf(r); c == nil {
+			if r.Has&events.HasClose == 0 {
+				t.stats.AfterClose++
+			}
+			return
+		}
 		t.last = c
 	}
 	if r.Seq != c.next {
@@ -133,9 +141,13 @@ func (t *Tracker) Feed(r *events.Record) {
 	}
 }
 
+// connOf returns nil when the connection is known to be closed.
 func (t *Tracker) connOf(r *events.Record) *conn {
 	if c := t.conns[r.ConnID]; c != nil {
 		return c
+	}
+	if t.closed.has(r.ConnID) {
+		return nil
 	}
 	if len(t.conns) >= t.opt.MaxConns {
 		t.evictConn()
@@ -206,6 +218,7 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 	if r.Has&events.HasClose != 0 {
 		c.reset = r.Has&events.HasReset != 0
 		t.closeConn(c, r.PrevNS, r.RespEnd)
+		t.closed.add(c.id)
 		return
 	}
 	t.settle(c)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"probe/internal/testutil"
+	"probe/scripts/cgroup"
 	"probe/scripts/process"
 )
 
@@ -186,18 +187,18 @@ func TestPusherHasItsCgroup(t *testing.T) {
 	testutil.RequireBPF(t, "5.14", "task storage")
 	in := startServer(t, "c")
 	pin(t, in.PID(), 0)
-	g, err := newGroup("cpu", "pusher")
+	g, err := cgroup.New("cpu", "pusher")
 	if err != nil {
 		t.Fatal(err)
 	}
 	batch := burn(t, "batch", 0)
 	t.Cleanup(func() {
 		batch.Kill()
-		if err := g.remove(); err != nil {
+		if err := g.Remove(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := errors.Join(g.favour(), g.enter(batch.PID())); err != nil {
+	if err := errors.Join(g.Favour(), g.Enter(batch.PID())); err != nil {
 		t.Fatal(err)
 	}
 	p := startProbe(t, "--port", strconv.Itoa(in.port))
@@ -210,7 +211,7 @@ func TestPusherHasItsCgroup(t *testing.T) {
 			continue
 		}
 		held++
-		if want := "/" + filepath.Base(g.dir); l.PushedBy.Cgroup != want {
+		if want := "/" + filepath.Base(g.Dir); l.PushedBy.Cgroup != want {
 			t.Errorf("%s: held by a process of cgroup %q, want %q", target, l.PushedBy.Cgroup, want)
 		}
 	}
@@ -223,20 +224,20 @@ func TestPusherHasItsCgroup(t *testing.T) {
 func TestThrottledAgreesWithCgroup(t *testing.T) {
 	testutil.RequireBPF(t, "5.14", "task storage")
 	in := startServer(t, "c")
-	g, err := newGroup("cpu", "test")
+	g, err := cgroup.New("cpu", "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		in.Stop()
-		if err := g.remove(); err != nil {
+		if err := g.Remove(); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := g.quota(10*time.Millisecond, 100*time.Millisecond); err != nil {
+	if err := g.Quota(10*time.Millisecond, 100*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.enter(in.PID()); err != nil {
+	if err := g.Enter(in.PID()); err != nil {
 		t.Fatal(err)
 	}
 	p := startProbe(t, "--port", strconv.Itoa(in.port))
@@ -268,9 +269,9 @@ func TestThrottledAgreesWithCgroup(t *testing.T) {
 }
 
 // throttledTime is what cpu.stat says.
-func throttledTime(t *testing.T, g *group) time.Duration {
+func throttledTime(t *testing.T, g *cgroup.Group) time.Duration {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(g.dir, "cpu.stat"))
+	b, err := os.ReadFile(filepath.Join(g.Dir, "cpu.stat"))
 	if err != nil {
 		t.Fatal(err)
 	}

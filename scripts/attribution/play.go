@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"probe/scripts/cgroup"
 	"probe/scripts/process"
 )
 
@@ -47,6 +48,10 @@ func (b *bench) startDownstream() error {
 	return process.WaitListening(b.downstream, 10*time.Second, [2]string{"tcp", "127.0.0.1:" + port})
 }
 
+// headroom is what a server may use beyond what it uses already: enough to run,
+// little enough that written pages push one another out.
+const headroom = 24 << 20
+
 // runtime measures all cells of one runtime.
 func (b *bench) runtime(r runtime) result {
 	if n := r.missing(); n != "" {
@@ -56,26 +61,26 @@ func (b *bench) runtime(r runtime) result {
 	if err != nil {
 		return result{err: err}
 	}
-	group, err := newGroup("memory", r.name)
+	group, err := cgroup.New("memory", r.name)
 	if err != nil {
 		return result{err: err}
 	}
 	in, err := r.up(dir, b.downstreamPort)
 	if err != nil {
-		return result{err: errors.Join(err, group.remove())}
+		return result{err: errors.Join(err, group.Remove())}
 	}
 	res, err := b.cells(r, in, group, dir)
 	in.Stop()
-	res.err = errors.Join(err, group.remove())
+	res.err = errors.Join(err, group.Remove())
 	return res
 }
 
 // concurrencies are the numbers of connections that send at the same time.
 func concurrencies() []int { return []int{1, 4} }
 
-func (b *bench) cells(r runtime, in *instance, group *group, dir string) (result, error) {
+func (b *bench) cells(r runtime, in *instance, group *cgroup.Group, dir string) (result, error) {
 	var res result
-	if err := group.enter(in.PID()); err != nil {
+	if err := group.Enter(in.PID()); err != nil {
 		return res, err
 	}
 	for _, clients := range concurrencies() {
@@ -89,7 +94,7 @@ func (b *bench) cells(r runtime, in *instance, group *group, dir string) (result
 			if !wanted(b.work, w.path) || w.cause == memory && clients > 1 {
 				continue
 			}
-			limit, lift := group.tighten, group.lift
+			limit, lift := func() error { return group.Tighten(headroom) }, group.Lift
 			if w.cause != memory {
 				limit, lift = func() error { return nil }, func() error { return nil }
 			}

@@ -11,13 +11,16 @@ import (
 	"time"
 )
 
-// Probe is a running `probe trace --json`.
+// Probe is a running probe.
 type Probe struct {
 	*Process
+	// StartUp is from its start until it was attached, 5 ms more at most.
+	StartUp time.Duration
 }
 
 const (
 	attachTimeout = 30 * time.Second
+	readyPoll     = 5 * time.Millisecond
 	// settleTime lets the last events (a server that notices a lost client, a
 	// close) reach the probe before it is stopped.
 	settleTime  = 700 * time.Millisecond
@@ -27,18 +30,25 @@ const (
 // StartProbe runs `probe trace --json` with further arguments, its files in
 // dir, and waits until it is attached.
 func StartProbe(dir, path string, args ...string) (*Probe, error) {
-	ready := filepath.Join(dir, "ready")
+	return StartAttached(dir, "probe", append([]string{path, "trace", "--json"}, args...)...)
+}
+
+// StartAttached runs a command of probe, or a program that runs what its last
+// arguments say, and waits until the probe is attached. name is that of its
+// files in dir.
+func StartAttached(dir, name string, command ...string) (*Probe, error) {
+	ready := filepath.Join(dir, name+".ready")
 	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove ready file: %w", err)
 	}
-	all := append([]string{"trace", "--json", "--ready-file", ready}, args...)
-	p, err := Start(dir, "probe", nil, path, all...)
+	begin := time.Now()
+	p, err := Start(dir, name, nil, command[0], append(command[1:], "--ready-file", ready)...)
 	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(attachTimeout); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := begin.Add(attachTimeout); ; time.Sleep(readyPoll) {
 		if _, err := os.Stat(ready); err == nil {
-			return &Probe{p}, nil
+			return &Probe{p, time.Since(begin)}, nil
 		}
 		if p.Ended() || time.Now().After(deadline) {
 			p.Stop()

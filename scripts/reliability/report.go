@@ -79,7 +79,7 @@ func (r *report) markdown(s settings) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Reliability
 
-What the export loses when things break. Written by %[1]smake reliability%[1]s; do not edit.
+What the export loses when things break. Written by %[1]smake reliability%[1]s; do not edit. [reliability-soak.md](reliability-soak.md) has the agent as a whole: half an hour of load, other faults, very many connections.
 
 Measured %[2]s on Linux %[3]s, %[4]d lines of %[5]d bytes per experiment; with kills about 20,000 lines per second, otherwise as fast as it goes.
 
