@@ -61,6 +61,8 @@ func TestNotHTTP(t *testing.T) {
 		{name: "TLS", steps: []step{in("\x16\x03\x01\x02\x00"), out("\x16\x03\x03\x00"), end()}, stats: none(func(*exchange.Stats) {})},
 		{name: "malformed, answered by 400", steps: []step{in("GET foo\r\n\r\n"), out(bad), end()},
 			want: []seen{{Status: 400, Outcome: "ok", In: 11, Out: len(bad), Flags: noRequest}}},
+		{name: "... swept before, so told twice and counted once", steps: []step{in("GET foo\r\n\r\n"), sweepOld(), out(bad), end()},
+			want: []seen{{Status: 400, Outcome: "ok", In: 11, Out: len(bad), Flags: noRequest}}},
 		{name: "HTTP/0.9 answered by HTTP/1.0", steps: []step{in("GET /\r\n"), out("HTTP/1.0 200 OK\r\n\r\nhi"), end()},
 			want: []seen{{Status: 200, Outcome: "ok", In: 7, Out: 21, Flags: noRequest}}},
 	})

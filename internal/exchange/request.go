@@ -103,7 +103,7 @@ func (c *conn) insideChunks() bool {
 
 func (c *conn) findRequest(off uint64) *exchange {
 	for _, e := range c.queue {
-		if e.reqOff == off && e.flags&events.FlagNoRequest == 0 {
+		if e.reqOff == off && (e.malformed || e.flags&events.FlagNoRequest == 0) {
 			return e
 		}
 	}
