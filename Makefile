@@ -146,6 +146,7 @@ conformance: build ## Compare what probe sees with what servers and clients log 
 .PHONY: attribution
 attribution: build ## Compare the split of a request's time with what servers measure (ARGS=...)
 	$(GO) run $(EXEC) ./scripts/attribution $(ARGS)
+
 .PHONY: test-kernels
 test-kernels: ## Try other kernels in QEMU and compare with docs/kernels.md (ARGS=...)
 	scripts/install-kernel-deps.sh
