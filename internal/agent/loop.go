@@ -39,8 +39,11 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.stats.Start()
 	defer a.parts.pipeline.end()
 	for ctx.Err() == nil {
+		// The sleep does not let others run. Not after it: being scheduled takes back
+		// a stop that the garbage collector asked for meanwhile, and on a CPU that
+		// both share it would ask, and spin, for seconds.
+		runtime.Gosched()
 		a.clock.Sleep(a.interval)
-		runtime.Gosched() // the sleep did not: let others run
 		a.parts.enter(stageReader)
 		if err := a.drain(); err != nil {
 			return err

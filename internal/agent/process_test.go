@@ -29,6 +29,8 @@ type agentSettings struct {
 	Query           bool // --capture-query
 	Debug           bool // the level of the log
 	ShutdownTimeout time.Duration
+	// SnapshotInterval is between two looks at the host, 0 for none.
+	SnapshotInterval time.Duration
 }
 
 func agentMain() int {
@@ -47,7 +49,7 @@ func agentMain() int {
 		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: s.PIDs,
 		Interval: killInterval, ShutdownTimeout: s.ShutdownTimeout, Listen: s.Listen,
 		StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: !s.Text, Query: s.Query,
-		Export: agent.ExportOptions{SpoolDir: s.SpoolDir},
+		Export: agent.ExportOptions{SpoolDir: s.SpoolDir}, SnapshotInterval: s.SnapshotInterval,
 		Stdout: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
