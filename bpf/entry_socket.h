@@ -40,6 +40,8 @@ static __always_inline struct conn *socket_conn(struct sock *sk, struct task_str
 	if (task->flags & PF_KTHREAD || task_unjudged())
 		return NULL;
 	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) /* perhaps another CPU has made it at the same time */
+		c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 	if (!c) {
 		count(PROBE_DROP_NO_STATE);
 		return NULL;

@@ -82,6 +82,8 @@ func (l *load) part(name string) *part {
 
 // run makes the load until ctx ends; every request that was begun is finished.
 func (l *load) run(ctx context.Context, factor float64) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var all sync.WaitGroup
 	errs := make(chan error, 64)
 	for _, p := range l.parts {
@@ -89,6 +91,7 @@ func (l *load) run(ctx context.Context, factor float64) error {
 			all.Go(func() {
 				if err := p.work(ctx, factor*p.rate/float64(p.workers)); err != nil {
 					errs <- fmt.Errorf("%s: %w", p.name, err)
+					stop() // what is left of the load is not the one that was meant
 				}
 			})
 		}
@@ -111,27 +114,36 @@ func (p *part) work(ctx context.Context, rate float64) error {
 	return pace(ctx, rate, do)
 }
 
-// kept asks over one connection, which it opens again now and then.
-func (l *load) kept(name, network, address string) func() (func() error, func(), error) {
+// lifetime is how many requests, or pieces, a connection is used for: servers
+// end one after some number of requests, and not all of them say so before.
+const lifetime = 1000
+
+// again returns what calls do over a connection that is opened anew now and then.
+func again(network, address string, do func(w *wire, n int) error) func() (func() error, func(), error) {
 	return func() (func() error, func(), error) {
-		const lifetime = 1000 // requests
 		w, err := dial(network, address)
 		n := 0
-		do := func() error {
+		return func() error {
 			if n++; n%lifetime == 0 {
 				w.Close()
 				if w, err = dial(network, address); err != nil {
 					return err
 				}
 			}
-			if err := w.ask(l.target(name, n)); err != nil {
-				return err
-			}
-			l.part(name).done.Add(1)
-			return nil
-		}
-		return do, func() { w.Close() }, err
+			return do(w, n)
+		}, func() { w.Close() }, err
 	}
+}
+
+// kept asks over one connection.
+func (l *load) kept(name, network, address string) func() (func() error, func(), error) {
+	return again(network, address, func(w *wire, n int) error {
+		if err := w.ask(l.target(name, n)); err != nil {
+			return err
+		}
+		l.part(name).done.Add(1)
+		return nil
+	})
 }
 
 // target is the path of the n-th request of a part.
@@ -158,42 +170,36 @@ func (l *load) each(address string) func() (func() error, func(), error) {
 }
 
 func (l *load) pipe(address string) func() (func() error, func(), error) {
-	return func() (func() error, func(), error) {
-		w, err := dial("tcp", address)
-		return func() error {
-			if err := w.send(strings.Repeat(request("/"+partPipe+"/x"), pipelined)); err != nil {
-				return err
-			}
-			for range pipelined {
-				if err := w.receive(); err != nil {
-					return err
-				}
-			}
-			l.part(partPipe).done.Add(pipelined)
-			return nil
-		}, func() { w.Close() }, err
-	}
-}
-
-func (l *load) chunked(address string) func() (func() error, func(), error) {
-	return func() (func() error, func(), error) {
-		w, err := dial("tcp", address)
-		head := "POST /" + partChunked + "/x HTTP/1.1\r\nHost: soak\r\nTransfer-Encoding: chunked\r\n\r\n"
-		return func() error {
-			// The second chunk looks like a request, and is none.
-			inner := request("/" + partChunked + "/inside")
-			for _, piece := range []string{head, "5\r\nhello\r\n", fmt.Sprintf("%x\r\n%s\r\n", len(inner), inner), "0\r\n\r\n"} {
-				if err := w.send(piece); err != nil {
-					return err
-				}
-			}
+	return again("tcp", address, func(w *wire, _ int) error {
+		if err := w.send(strings.Repeat(request("/"+partPipe+"/x"), pipelined)); err != nil {
+			return err
+		}
+		for range pipelined {
 			if err := w.receive(); err != nil {
 				return err
 			}
-			l.part(partChunked).done.Add(1)
-			return nil
-		}, func() { w.Close() }, err
-	}
+		}
+		l.part(partPipe).done.Add(pipelined)
+		return nil
+	})
+}
+
+func (l *load) chunked(address string) func() (func() error, func(), error) {
+	head := "POST /" + partChunked + "/x HTTP/1.1\r\nHost: soak\r\nTransfer-Encoding: chunked\r\n\r\n"
+	return again("tcp", address, func(w *wire, _ int) error {
+		// The second chunk looks like a request, and is none.
+		inner := request("/" + partChunked + "/inside")
+		for _, piece := range []string{head, "5\r\nhello\r\n", fmt.Sprintf("%x\r\n%s\r\n", len(inner), inner), "0\r\n\r\n"} {
+			if err := w.send(piece); err != nil {
+				return err
+			}
+		}
+		if err := w.receive(); err != nil {
+			return err
+		}
+		l.part(partChunked).done.Add(1)
+		return nil
+	})
 }
 
 // aborted leaves once the answer has begun, by turns with a FIN and a reset.
