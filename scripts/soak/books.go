@@ -77,7 +77,10 @@ func (c *checks) balance(got sums, end totals) {
 
 func (c *checks) balanceKernel(n map[string]uint64) {
 	told := n["exchange.started"] + n["exchange.inside_body"] + n["kernel.dropped.ring_full_requests"] + n["kernel.dropped.not_http_answer"]
-	c.same("kernel: requests seen = started + inside a body + ring full + answer not HTTP", n["kernel.requests_seen"], told)
+	c.that(n["kernel.requests_seen"] == told, "kernel: requests seen = started + inside a body + ring full + answer not HTTP",
+		"%d and %d + %d + %d + %d (%d pipelined, %d orphans, %d records behind a close)", n["kernel.requests_seen"],
+		n["exchange.started"], n["exchange.inside_body"], n["kernel.dropped.ring_full_requests"], n["kernel.dropped.not_http_answer"],
+		n["exchange.pipelined"], n["exchange.orphan_responses"], n["exchange.records_after_close"])
 }
 
 // balanceLines: the sum of the lines is what the agent logged at its end.

@@ -58,7 +58,7 @@ func newLoad(s *site) *load {
 	l := &load{}
 	web, app := s.nginx.address(), loopback(s.appPort)
 	l.parts = []*part{
-		{name: partKept, about: "nginx, kept connections", rate: 5000, workers: 8, worker: l.kept(partKept, "tcp", web)},
+		{name: partKept, about: "nginx, kept connections", rate: 9000, workers: 8, worker: l.kept(partKept, "tcp", web)},
 		{name: partEach, about: "nginx, a connection per request", rate: 400, workers: 4, worker: l.each(web)},
 		{name: partPipe, about: "nginx, four requests in one piece", rate: 100, workers: 2, worker: l.pipe(web)},
 		{name: partUnix, about: "Go, Unix socket", rate: 800, workers: 2, worker: l.kept(partUnix, "unix", s.socket)},
