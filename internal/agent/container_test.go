@@ -124,16 +124,16 @@ func requestFrom(t *testing.T, address string, n int) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// awaitLines waits until the agent has printed n lines.
-func awaitLines(t *testing.T, out *lockedBuffer, n int) {
+// awaitLines waits until the agent has printed n lines with a text in them.
+func awaitLines(t *testing.T, out *lockedBuffer, with string, n int) {
 	t.Helper()
-	for range 500 {
-		if strings.Count(out.String(), "\n") >= n {
+	for range 1000 {
+		if strings.Count(out.String(), with) >= n {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%d lines, want %d", strings.Count(out.String(), "\n"), n)
+	t.Errorf("%d lines with %q, want %d", strings.Count(out.String(), with), with, n)
 }
 
 const ociConfig = `{"ociVersion":"1.0.2","process":{"user":{"uid":0,"gid":0},"args":["/server",%q],"cwd":"/"},
@@ -175,7 +175,7 @@ func TestRealPods(t *testing.T) {
 	const n = 20
 	requestFrom(t, other, n)
 	requestFrom(t, wanted, n)
-	awaitLines(t, &out, n)
+	awaitLines(t, &out, "\n", n)
 	r.stop()
 	lines := tracedLines(t, out.String())
 	want := traced{Service: "shop/api", Container: "api", ContainerID: id, Pod: "shop-6d4cf56db6-x2l8q", Namespace: "prod", Workload: "shop"}
@@ -215,7 +215,7 @@ func TestRealPodman(t *testing.T) {
 	const n = 20
 	requestFrom(t, other, n)
 	requestFrom(t, wanted, n)
-	awaitLines(t, &out, n)
+	awaitLines(t, &out, "\n", n)
 	r.stop()
 	lines := tracedLines(t, out.String())
 	for _, l := range lines {
@@ -241,7 +241,7 @@ func TestFilterByExecutable(t *testing.T) {
 	time.Sleep(judged)
 	const n = 30
 	c.request(n)
-	awaitLines(t, &out, n)
+	awaitLines(t, &out, "\n", n)
 	r.stop()
 	lines := tracedLines(t, out.String())
 	for _, l := range lines {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"probe/internal/agent"
+	"probe/internal/testutil"
 )
 
 // lastPID is the kernel's file that says which pid was given out last; the next
@@ -83,15 +84,13 @@ func awaitServer(t *testing.T, address string, n int) {
 // A pid, and the port with it, is given to another program again and again:
 // each request belongs to the program that served it.
 func TestReusedPID(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("pids are chosen by root")
-	}
+	testutil.RequireRoot(t, "choose pids")
 	root := containerRoot(t)
 	dir, server := t.TempDir(), filepath.Join(root, "server")
 	var out lockedBuffer
 	address := freeAddress(t)
 	r := start(t, agent.Options{Trace: true, JSON: true, Stdout: &out})
-	var pid int
+	var pid, asked int
 	want := map[string]int{}
 	const n = 5
 	for round := range 6 {
@@ -108,7 +107,8 @@ func TestReusedPID(t *testing.T) {
 			cmd = startAs(t, pid, program, address)
 		}
 		awaitServer(t, address, n)
-		time.Sleep(20 * time.Millisecond) // the last of them is named while it lives
+		asked += n
+		awaitLines(t, &out, fmt.Sprintf(`"pid":%d,"tid"`, pid), asked) // each is named while its process lives
 		end(cmd)
 		want[name] += n
 	}
