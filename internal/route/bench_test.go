@@ -14,7 +14,7 @@ func BenchmarkTemplate(b *testing.B) {
 		target := []byte("/api/v1/users/12345/orders?page=2")
 		b.ReportAllocs()
 		for b.Loop() {
-			table.Template(target)
+			table.template(target)
 		}
 	})
 	b.Run("derived", func(b *testing.B) {
@@ -48,7 +48,7 @@ func BenchmarkTemplate(b *testing.B) {
 					target[i] = 'g' + byte(rng.IntN(20))
 				}
 			}
-			table.Template(target)
+			table.template(target)
 		}
 	})
 }

@@ -42,7 +42,7 @@ const (
 	maxCachedPath = 256
 )
 
-// Options of a Table. The zero value is valid; a zero field means its default.
+// Options of Services. The zero value is valid; a zero field means its default.
 type Options struct {
 	// Patterns are tried in order, first match wins: "/users/{id}/orders/{order}",
 	// "/static/*". {name} matches one segment that is not empty; a last segment
@@ -101,7 +101,7 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// Stats counts what a Table did.
+// Stats counts what Services did.
 type Stats struct {
 	// Routes is the number of different templates, patterns included.
 	Routes int
@@ -115,13 +115,11 @@ type Stats struct {
 	Evicted uint64
 }
 
-// Table maps targets to templates. It is not safe for concurrent use: the one
-// goroutine that handles requests owns it.
-type Table struct {
-	opts     Options
-	shared   *shared
-	service  string // of Services
-	usedAt   uint64
+// table maps the targets of one service to templates.
+type table struct {
+	all      *Services
+	service  string
+	usedAt   uint64 // Services.uses at the last turn to it
 	cache    map[string]string
 	routes   map[string]string // every template, by itself
 	root     node
@@ -129,60 +127,23 @@ type Table struct {
 	buf      []byte
 }
 
-// New returns an empty table that stands alone. It fails on the first bad option
-// or pattern.
-func New(opts Options) (*Table, error) {
-	common, err := newShared(opts)
-	if err != nil {
-		return nil, err
-	}
-	t := newTable(opts.withDefaults(), common)
-	common.makeRoom = func(*Table) {}
-	common.forget = func() { clear(t.cache) }
-	return t, nil
-}
-
-func newShared(opts Options) (*shared, error) {
-	if err := opts.Validate(); err != nil {
-		return nil, err
-	}
-	common := &shared{}
-	for _, text := range opts.Patterns {
-		p, err := parsePattern(text)
-		if err != nil {
-			return nil, err
-		}
-		common.patterns = append(common.patterns, p)
-	}
-	return common, nil
-}
-
-func newTable(opts Options, common *shared) *Table {
-	t := &Table{
-		opts: opts, shared: common,
+func newTable(all *Services, service string) *table {
+	t := &table{
+		all: all, service: service,
 		cache:    make(map[string]string),
 		routes:   make(map[string]string),
 		rootPath: []byte("/"),
 		buf:      make([]byte, 0, 2*maxTemplate),
 	}
-	for _, text := range opts.Patterns {
+	for i := range all.patterns {
+		text := all.patterns[i].text
 		t.routes[text] = text
 	}
 	return t
 }
 
-// Stats returns the counters.
-func (t *Table) Stats() Stats {
-	s := t.shared.stats
-	s.Routes = len(t.routes)
-	return s
-}
-
-// Template returns the route template of a request target: visible ASCII, at
-// most 256 bytes, without a query. Percent-encoding is left as it is. A slash
-// at the end counts after a word (/users and /users/ differ), not after a
-// placeholder. It does not allocate for a path that is cached.
-func (t *Table) Template(target []byte) string {
+// template is Services.Template of the table's service.
+func (t *table) template(target []byte) string {
 	path, fixed := t.pathOf(target)
 	if fixed != "" {
 		return fixed
@@ -192,20 +153,16 @@ func (t *Table) Template(target []byte) string {
 	}
 	s := t.derive(path)
 	if len(path) <= maxCachedPath {
-		if t.shared.cached >= t.opts.CacheSize {
-			t.shared.forget()
-			t.shared.cached = 0
-			t.shared.stats.CacheResets++
-		}
+		t.all.makeCacheRoom()
 		t.cache[string(path)] = s
-		t.shared.cached++
+		t.all.cached++
 	}
 	return s
 }
 
 // pathOf returns the path of a target, which starts with a slash, or the
 // template of a target that has none.
-func (t *Table) pathOf(target []byte) (path []byte, fixed string) {
+func (t *table) pathOf(target []byte) (path []byte, fixed string) {
 	if len(target) == 0 {
 		return nil, Unknown
 	}
@@ -238,8 +195,8 @@ func cutQuery(b []byte) []byte {
 }
 
 // derive works the template of a path out.
-func (t *Table) derive(path []byte) string {
-	patterns := t.shared.patterns
+func (t *table) derive(path []byte) string {
+	patterns := t.all.patterns
 	for i := range patterns {
 		if patterns[i].match(path) {
 			return patterns[i].text
@@ -247,17 +204,17 @@ func (t *Table) derive(path []byte) string {
 	}
 	capped := t.render(path)
 	if capped {
-		t.shared.stats.Capped++
+		t.all.stats.Capped++
 	}
 	if s, ok := t.routes[string(t.buf)]; ok {
 		return s
 	}
-	if len(t.routes) >= t.opts.MaxRoutes {
-		t.shared.stats.Overflow++
+	if len(t.routes) >= t.all.opts.MaxRoutes {
+		t.all.stats.Overflow++
 		return Other
 	}
-	t.shared.makeRoom(t)
-	t.shared.routes++
+	t.all.makeRoom(t)
+	t.all.routes++
 	s := string(t.buf)
 	t.routes[s] = s
 	t.root.insert(s)
@@ -266,7 +223,7 @@ func (t *Table) derive(path []byte) string {
 
 // render writes the template of a path into t.buf. It reports whether a full
 // node turned a word into "*".
-func (t *Table) render(path []byte) (capped bool) {
+func (t *table) render(path []byte) (capped bool) {
 	const rest = "/*"
 	buf := t.buf[:0]
 	at := &t.root
@@ -278,7 +235,7 @@ func (t *Table) render(path []byte) (capped bool) {
 			break
 		}
 		start := len(buf)
-		if depth == t.opts.MaxDepth {
+		if depth == t.all.opts.MaxDepth {
 			buf = append(buf, rest...)
 			break
 		}
@@ -290,7 +247,7 @@ func (t *Table) render(path []byte) (capped bool) {
 			break
 		}
 		next := at.child(buf[start+1:])
-		if next == nil && !whole && at.words() >= t.opts.MaxChildren {
+		if next == nil && !whole && at.words() >= t.all.opts.MaxChildren {
 			capped, whole = true, true
 			buf = append(buf[:start], rest...)
 			next = at.child(buf[start+1:])

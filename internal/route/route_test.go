@@ -12,13 +12,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func tableOf(t testing.TB, opts Options) *Table {
+// tableOf is the table of the only service.
+func tableOf(t testing.TB, opts Options) *table {
 	t.Helper()
-	table, err := New(opts)
+	s, err := NewServices(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return table
+	return s.of("shop")
 }
 
 func TestTargetForms(t *testing.T) {
@@ -54,7 +55,7 @@ func TestTargetForms(t *testing.T) {
 		{strings.Repeat("/"+strings.Repeat("z", 60), 5), strings.Repeat("/"+strings.Repeat("z", 60), 4) + "/*"},
 	} {
 		for range 2 { // worked out, then cached
-			if got := table.Template([]byte(tt[0])); got != tt[1] {
+			if got := table.template([]byte(tt[0])); got != tt[1] {
 				t.Errorf("%q: %q, want %q", tt[0], got, tt[1])
 			}
 		}
@@ -88,16 +89,16 @@ func TestPatterns(t *testing.T) {
 		{"/;p/7", "/;p/{id}"},
 		{"http://h/users/anna", "/users/{name}"},
 	} {
-		if got := table.Template([]byte(tt[0])); got != tt[1] {
+		if got := table.template([]byte(tt[0])); got != tt[1] {
 			t.Errorf("%q: %q, want %q", tt[0], got, tt[1])
 		}
 	}
-	if all := tableOf(t, Options{Patterns: []string{"/*"}}); all.Template([]byte("http://h")) != "/*" {
+	if all := tableOf(t, Options{Patterns: []string{"/*"}}); all.template([]byte("http://h")) != "/*" {
 		t.Error("/* does not match the root")
 	}
 	root := tableOf(t, Options{Patterns: []string{"/"}})
-	if got := root.Template([]byte("/x")); got != "/x" || root.Stats().Routes != 2 {
-		t.Errorf("%q, %+v", got, root.Stats())
+	if got := root.template([]byte("/x")); got != "/x" || root.all.Stats().Routes != 2 {
+		t.Errorf("%q, %+v", got, root.all.Stats())
 	}
 }
 
@@ -123,8 +124,8 @@ func TestBadOptions(t *testing.T) {
 		{Options{MaxRoutes: -1}, "route options: max routes is negative: -1"},
 		{Options{CacheSize: -1}, "route options: cache size is negative: -1"},
 	} {
-		table, err := New(tt.opts)
-		if err == nil || err.Error() != tt.want || table != nil {
+		s, err := NewServices(tt.opts)
+		if err == nil || err.Error() != tt.want || s != nil {
 			t.Errorf("%+v: %v, want %s", tt.opts, err, tt.want)
 		}
 	}
@@ -136,13 +137,13 @@ func TestChildCap(t *testing.T) {
 	for _, target := range []string{
 		"/78", "/a", "/b", "/c/x", "/d", "/e/x/12", "/e/y", "/d/", "/a/new", "/77", "/*", "/b", "/{id}", "/d",
 	} {
-		got = append(got, table.Template([]byte(target)))
+		got = append(got, table.template([]byte(target)))
 	}
 	want := []string{"/{id}", "/a", "/b", "/c/x", "/*", "/*/x/{id}", "/*/y", "/*", "/a/new", "/{id}", "/*", "/b", "/{id}", "/*"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(Stats{Routes: 8, Capped: 4}, table.Stats()); d != "" {
+	if d := cmp.Diff(Stats{Routes: 8, Capped: 4}, table.all.Stats()); d != "" {
 		t.Error(d)
 	}
 }
@@ -151,13 +152,13 @@ func TestMaxRoutes(t *testing.T) {
 	table := tableOf(t, Options{MaxRoutes: 3, CacheSize: 2, Patterns: []string{"/p/{x}"}})
 	var got []string
 	for _, target := range []string{"/a", "/b/1", "/c", "/c", "/b/2", "/p/1", "/a", "/a/b"} {
-		got = append(got, table.Template([]byte(target)))
+		got = append(got, table.template([]byte(target)))
 	}
 	want := []string{"/a", "/b/{id}", Other, Other, "/b/{id}", "/p/{x}", "/a", Other}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(Stats{Routes: 3, Overflow: 2, CacheResets: 3}, table.Stats()); d != "" {
+	if d := cmp.Diff(Stats{Routes: 3, Overflow: 2, CacheResets: 3}, table.all.Stats()); d != "" {
 		t.Error(d)
 	}
 	if countNodes(&table.root) != 4 {
@@ -198,10 +199,10 @@ func TestMemoryUnderAttack(t *testing.T) {
 		for range 1 + rng.IntN(20) {
 			path = append(append(path, '/'), word()...)
 		}
-		templates[table.Template(path)]++
+		templates[table.template(path)]++
 	}
 	grown := int64(heapInUse()) - int64(before)
-	s := table.Stats()
+	s := table.all.Stats()
 	if s.Routes != defaultMaxRoutes || len(templates) != defaultMaxRoutes+1 {
 		t.Errorf("%d routes, %d templates", s.Routes, len(templates))
 	}
@@ -232,9 +233,9 @@ func TestNoAllocations(t *testing.T) {
 	table := tableOf(t, Options{CacheSize: 4})
 	long := []byte("/known/" + strings.Repeat("7", maxCachedPath))
 	allocs := testing.AllocsPerRun(100, func() {
-		table.Template([]byte("/users/12345/orders/9?page=3"))
-		table.Template([]byte("http://a.example/users/12345"))
-		table.Template(long) // not cached, but known
+		table.template([]byte("/users/12345/orders/9?page=3"))
+		table.template([]byte("http://a.example/users/12345"))
+		table.template(long) // not cached, but known
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)
@@ -253,24 +254,24 @@ func FuzzTemplate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, target []byte) {
 		table := tableOf(t, Options{Patterns: []string{"/static/*", "/users/{id}"}})
-		first := table.Template(target)
+		first := table.template(target)
 		if len(first) == 0 || len(first) > maxTemplate || strings.ContainsAny(first, "?#") || !isVisible([]byte(first)) {
 			t.Fatalf("%q: %q", target, first)
 		}
-		if again := table.Template(target); again != first {
+		if again := table.template(target); again != first {
 			t.Fatalf("%q: %q, then %q", target, first, again)
 		}
 		clear(table.cache)
-		if again := table.Template(target); again != first {
+		if again := table.template(target); again != first {
 			t.Fatalf("%q: %q, without cache %q", target, first, again)
 		}
 		if n := countNodes(&table.root); n > defaultMaxDepth+2 {
 			t.Fatalf("%q: %d nodes", target, n)
 		}
 		tight := tableOf(t, Options{MaxChildren: 1, MaxRoutes: 1, MaxDepth: 1, CacheSize: 1})
-		tight.Template([]byte("/first"))
-		if got := tight.Template(target); len(got) > maxTemplate || tight.Stats().Routes > 1 {
-			t.Fatalf("%q: %q %+v", target, got, tight.Stats())
+		tight.template([]byte("/first"))
+		if got := tight.template(target); len(got) > maxTemplate || tight.all.Stats().Routes > 1 {
+			t.Fatalf("%q: %q %+v", target, got, tight.all.Stats())
 		}
 	})
 }

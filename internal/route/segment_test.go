@@ -182,7 +182,7 @@ func TestSegments(t *testing.T) {
 	}
 	table := tableOf(t, Options{MaxChildren: 1000})
 	for _, tt := range append(realPaths[:], hostilePaths...) {
-		if got := table.Template([]byte(tt[0])); got != tt[1] {
+		if got := table.template([]byte(tt[0])); got != tt[1] {
 			t.Errorf("%-60s %s, want %s", tt[0], got, tt[1])
 		}
 	}

@@ -14,79 +14,78 @@ const (
 	routesFactor = 2
 )
 
-// Services keeps the table of each service apart: what one is asked for takes
-// no template and no word from another. Together they have at most twice
-// MaxRoutes templates and CacheSize cached paths; where these are too few, the
-// service unused for longest is forgotten and begins anew. Not safe for
-// concurrent use.
+// Services maps targets to templates, with a table for each service: what one is
+// asked for takes no template and no word from another. Together they have at
+// most twice MaxRoutes templates and CacheSize cached paths; where these are too
+// few, the service unused for longest is forgotten and begins anew. It is not
+// safe for concurrent use: the one goroutine that handles requests owns it.
 type Services struct {
-	opts   Options
-	shared *shared
-	tables map[string]*Table
-	last   *Table
-	uses   uint64
+	opts     Options
+	patterns []pattern
+	tables   map[string]*table
+	last     *table
+	uses     uint64
+	stats    Stats
+	// routes and cached are of all tables, routes without patterns.
+	routes, cached int
 	// maxServices and maxRoutes are the limits, for all services.
 	maxServices, maxRoutes int
-}
-
-// shared is what the tables of all services have in common.
-type shared struct {
-	patterns []pattern
-	stats    Stats
-	routes   int // without patterns
-	cached   int
-	// makeRoom is called by a table that wants one more template, forget when
-	// the caches are full.
-	makeRoom func(*Table)
-	forget   func()
 }
 
 // NewServices returns one without any service. It fails on the first bad option
 // or pattern.
 func NewServices(opts Options) (*Services, error) {
-	s := &Services{opts: opts.withDefaults(), tables: make(map[string]*Table), maxServices: maxServices}
-	s.maxRoutes = routesFactor * s.opts.MaxRoutes
-	var err error
-	if s.shared, err = newShared(opts); err != nil {
+	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	s.shared.makeRoom, s.shared.forget = s.makeRoom, s.forget
+	s := &Services{opts: opts.withDefaults(), tables: make(map[string]*table), maxServices: maxServices}
+	s.maxRoutes = routesFactor * s.opts.MaxRoutes
+	for _, text := range opts.Patterns {
+		p, err := parsePattern(text)
+		if err != nil {
+			return nil, err
+		}
+		s.patterns = append(s.patterns, p)
+	}
 	return s, nil
 }
 
-// Template is Table.Template of a service.
+// Template returns the route template of a request target of a service: visible
+// ASCII, at most 256 bytes, without a query. Percent-encoding is left as it is. A
+// slash at the end counts after a word (/users and /users/ differ), not after a
+// placeholder. It does not allocate for a path that is cached.
 func (s *Services) Template(service string, target []byte) string {
 	if s.last == nil || s.last.service != service {
-		s.last = s.table(service)
+		s.last = s.of(service)
 	}
-	return s.last.Template(target)
+	return s.last.template(target)
 }
 
-func (s *Services) table(service string) *Table {
+// of returns the table of a service, which is made at its first use.
+func (s *Services) of(service string) *table {
 	s.uses++
 	t := s.tables[service]
 	if t == nil {
 		if len(s.tables) >= s.maxServices {
 			s.evict(nil)
 		}
-		t = newTable(s.opts, s.shared)
-		t.service = strings.Clone(service)
+		t = newTable(s, strings.Clone(service))
 		s.tables[t.service] = t
 	}
 	t.usedAt = s.uses
 	return t
 }
 
-// makeRoom forgets other services until one more template fits.
-func (s *Services) makeRoom(t *Table) {
-	for s.shared.routes >= s.maxRoutes && len(s.tables) > 1 {
+// makeRoom forgets other services until one more template of this one fits.
+func (s *Services) makeRoom(t *table) {
+	for s.routes >= s.maxRoutes && len(s.tables) > 1 {
 		s.evict(t)
 	}
 }
 
 // evict forgets the service unused for longest, but not this one.
-func (s *Services) evict(but *Table) {
-	var oldest *Table
+func (s *Services) evict(but *table) {
+	var oldest *table
 	for _, t := range s.tables {
 		if t != but && (oldest == nil || t.usedAt < oldest.usedAt) {
 			oldest = t
@@ -95,21 +94,27 @@ func (s *Services) evict(but *Table) {
 	if oldest == nil {
 		return
 	}
-	s.shared.routes -= len(oldest.routes) - len(s.shared.patterns)
-	s.shared.cached -= len(oldest.cache)
-	s.shared.stats.Evicted++
+	s.routes -= len(oldest.routes) - len(s.patterns)
+	s.cached -= len(oldest.cache)
+	s.stats.Evicted++
 	delete(s.tables, oldest.service)
 }
 
-func (s *Services) forget() {
+// makeCacheRoom empties all caches when they are full.
+func (s *Services) makeCacheRoom() {
+	if s.cached < s.opts.CacheSize {
+		return
+	}
 	for _, t := range s.tables {
 		clear(t.cache)
 	}
+	s.cached = 0
+	s.stats.CacheResets++
 }
 
 // Stats returns the counters of all services, those forgotten included.
 func (s *Services) Stats() Stats {
-	all := s.shared.stats
-	all.Routes = s.shared.routes + len(s.shared.patterns)
+	all := s.stats
+	all.Routes = s.routes + len(s.patterns)
 	return all
 }

@@ -61,8 +61,8 @@ func TestServicesAreBounded(t *testing.T) {
 		routes += len(table.routes)
 		cached += len(table.cache)
 	}
-	if len(s.tables) > 8 || routes > s.maxRoutes || cached > 64 || routes != s.shared.routes || cached != s.shared.cached {
-		t.Errorf("%d services, %d routes (%d noted), %d paths cached (%d noted)", len(s.tables), routes, s.shared.routes, cached, s.shared.cached)
+	if len(s.tables) > 8 || routes > s.maxRoutes || cached > 64 || routes != s.routes || cached != s.cached {
+		t.Errorf("%d services, %d routes (%d noted), %d paths cached (%d noted)", len(s.tables), routes, s.routes, cached, s.cached)
 	}
 	if st := s.Stats(); st.Evicted == 0 || st.Overflow != 20*10 {
 		t.Errorf("%+v", st)
