@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"probe/internal/agent"
+	"probe/internal/terminal"
 )
 
 // where are the flags of commands about an agent that may be running.
@@ -88,7 +89,7 @@ func printStatus(out io.Writer, s agent.Status) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "agent\t%s\n", describeAgent(s))
 	for _, problem := range s.Problems {
-		fmt.Fprintf(t, "problem\t%s\n", agent.Visible(problem))
+		fmt.Fprintf(t, "problem\t%s\n", terminal.Visible(problem))
 	}
 	if !s.Known {
 		fmt.Fprintf(t, "totals\theld by the agent; run it with --listen to see them\n")
@@ -96,7 +97,7 @@ func printStatus(out io.Writer, s agent.Status) error {
 	}
 	fmt.Fprintf(t, "since\t%s\n", s.Since.Format(time.RFC3339))
 	if !s.SavedAt.IsZero() {
-		fmt.Fprintf(t, "saved\t%s, after %d starts, by version %s\n", s.SavedAt.Format(time.RFC3339), s.Starts, agent.Visible(s.Version))
+		fmt.Fprintf(t, "saved\t%s, after %d starts, by version %s\n", s.SavedAt.Format(time.RFC3339), s.Starts, terminal.Visible(s.Version))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -144,7 +145,7 @@ func printSeries(t io.Writer, all []agent.SeriesFigures) {
 	fmt.Fprintf(t, "\nrequests\terrors\taverage\tmax\trole\tservice\tmethod\tstatus\troute\n")
 	for _, s := range all[:min(len(all), maxPrinted)] {
 		fmt.Fprintf(t, "%d\t%d\t%v\t%v\t%s\t%s\t%s\t%d\t%s\n",
-			s.Requests, s.Errors, short(s.AvgNS), short(s.MaxNS), s.Role, agent.Visible(s.Service), agent.Visible(s.Method), s.Status, agent.Visible(s.Route))
+			s.Requests, s.Errors, short(s.AvgNS), short(s.MaxNS), s.Role, terminal.Visible(s.Service), terminal.Visible(s.Method), s.Status, terminal.Visible(s.Route))
 	}
 }
 

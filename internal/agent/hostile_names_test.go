@@ -3,6 +3,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -86,5 +87,19 @@ func TestHostileNames(t *testing.T) {
 	kept, err := agent.ReadStatus(t.Context(), "", state)
 	if err != nil || len(kept.TopSeries) != 1 || kept.TopSeries[0].Requests != n {
 		t.Errorf("status %+v, %v", kept, err)
+	}
+}
+
+// plain fails for a report that has bytes a terminal would act on.
+func plain(t *testing.T, report []byte) {
+	t.Helper()
+	for i, c := range report {
+		if c < ' ' && c != '\n' || c == 0x7f {
+			t.Errorf("byte %#x at %d of %q", c, i, report[max(0, i-40):min(len(report), i+40)])
+			return
+		}
+	}
+	if bytes.Contains(report, []byte("\u009b")) {
+		t.Errorf("a control character in %q", report)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"probe/internal/host"
+	"probe/internal/terminal"
 	"probe/pkg/stats"
 )
 
@@ -126,7 +127,7 @@ func (r *hostReport) printServices(b *bytes.Buffer) {
 }
 
 func serviceRow(s stats.Service) []string {
-	row := []string{Visible(s.Name), "-", "-", "-", "-", some(s.PSI.CPU), some(s.PSI.Memory), some(s.PSI.IO)}
+	row := []string{terminal.Visible(s.Name), "-", "-", "-", "-", some(s.PSI.CPU), some(s.PSI.Memory), some(s.PSI.IO)}
 	if c := s.CPU; c != nil {
 		row[1] = fmt.Sprintf("%.2f", c.Used)
 		if c.Throttled != nil {
@@ -150,13 +151,13 @@ func (r *hostReport) printVerdict(b *bytes.Buffer) {
 		b.WriteString("under pressure:\n")
 	}
 	for _, f := range r.UnderPressure {
-		fmt.Fprintf(b, "  %s: %s\n", strings.TrimSuffix(f.Resource+" "+Visible(f.Subject), " "), Visible(f.Reason))
+		fmt.Fprintf(b, "  %s: %s\n", strings.TrimSuffix(f.Resource+" "+terminal.Visible(f.Subject), " "), terminal.Visible(f.Reason))
 	}
 	for i, m := range r.Missing {
 		if i == 0 {
 			b.WriteString("not available:\n")
 		}
-		fmt.Fprintf(b, "  %s: %s\n", m.Source, Visible(m.Reason))
+		fmt.Fprintf(b, "  %s: %s\n", m.Source, terminal.Visible(m.Reason))
 	}
 }
 

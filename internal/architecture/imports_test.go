@@ -35,13 +35,14 @@ var mayImport = map[string][]string{
 	"internal/host":      {"pkg/stats"},
 	"internal/single":    {},
 	"internal/privilege": {},
-	"internal/doctor":    {"pkg/loader", "pkg/export", "internal/single", "internal/privilege"},
+	"internal/terminal":  {},
+	"internal/doctor":    {"pkg/loader", "pkg/export", "internal/single", "internal/privilege", "internal/terminal"},
 	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
 	"internal/accesslog": {"pkg/events"},
 	"internal/state":     {"pkg/stats"},
 	"internal/endpoint":  {"pkg/events", "pkg/stats"},
 	"internal/agent":     {"pkg/...", "internal/..."},
-	"cmd/...":            {"internal/agent", "internal/doctor"},
+	"cmd/...":            {"internal/agent", "internal/doctor", "internal/terminal"},
 
 	// Tools and tests stand beside the program; nothing of it imports them.
 	"internal/architecture": {},

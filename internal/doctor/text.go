@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
+
+	"probe/internal/terminal"
 )
 
 // WriteJSON writes the report as one indented object.
@@ -38,15 +39,7 @@ func (r Report) WriteText(w io.Writer) error {
 }
 
 // oneLine keeps what comes from files and errors on its line.
-func oneLine(s string) string {
-	visible := func(c rune) rune {
-		if !unicode.IsGraphic(c) || c == unicode.ReplacementChar {
-			return '?'
-		}
-		return c
-	}
-	return strings.Map(visible, strings.Join(strings.Fields(s), " "))
-}
+func oneLine(s string) string { return terminal.Visible(strings.Join(strings.Fields(s), " ")) }
 
 func (s Status) means() string {
 	switch s {

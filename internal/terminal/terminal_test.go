@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agent_test
+package terminal_test
 
 import (
-	"bytes"
 	"testing"
 
-	"probe/internal/agent"
+	"probe/internal/terminal"
 )
 
 func TestVisible(t *testing.T) {
@@ -22,22 +21,8 @@ func TestVisible(t *testing.T) {
 		"line\u2028end\u00a0":           "line?end?",
 		"Größe é 日本":                    "Größe é 日本",
 	} {
-		if got := agent.Visible(s); got != want {
+		if got := terminal.Visible(s); got != want {
 			t.Errorf("%q became %q, want %q", s, got, want)
 		}
-	}
-}
-
-// plain fails for a report that has bytes a terminal would act on.
-func plain(t *testing.T, report []byte) {
-	t.Helper()
-	for i, c := range report {
-		if c < ' ' && c != '\n' || c == 0x7f {
-			t.Errorf("byte %#x at %d of %q", c, i, report[max(0, i-40):min(len(report), i+40)])
-			return
-		}
-	}
-	if bytes.Contains(report, []byte("\u009b")) {
-		t.Errorf("a control character in %q", report)
 	}
 }
