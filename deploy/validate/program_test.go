@@ -32,7 +32,7 @@ func program(t *testing.T) string {
 }
 
 // requireRoot skips the test unless it runs as root; with PROBE_REQUIRE_BPF=1 it
-// fails instead, as testutil.RequireRoot, which a module of its own cannot import.
+// fails instead, as testutil.RequireRoot does in the module of the program.
 func requireRoot(t *testing.T, why string) {
 	t.Helper()
 	if os.Geteuid() == 0 {

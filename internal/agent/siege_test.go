@@ -4,17 +4,17 @@ package agent_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"probe/internal/agent"
 	"probe/internal/testutil"
@@ -119,17 +119,12 @@ func (s *siege) isOver() bool {
 
 // residentBytes is VmRSS of proc(5).
 func residentBytes(pid int) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	p, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(status)) {
-		if kB, found := strings.CutPrefix(line, "VmRSS:"); found {
-			n, err := strconv.Atoi(strings.Fields(kB)[0])
-			return n << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmRSS in the status of %d", pid)
+	status, err := p.NewStatus()
+	return int(status.VmRSS), err
 }
 
 // state is what the agent says of itself.

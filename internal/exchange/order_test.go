@@ -111,6 +111,13 @@ func checkAgainst(t *testing.T, want, got result, what string) {
 	}
 }
 
+// delayed are batches in which one record comes after the next one and so many
+// empty batches.
+func delayed(raw [][]byte, at, batches int) [][][]byte {
+	early := slices.Concat(raw[:at], raw[at+1:at+2])
+	return slices.Concat([][][]byte{early}, make([][][]byte, batches), [][][]byte{raw[at : at+1], raw[at+2:]})
+}
+
 // A record that comes with the next batches changes nothing: a CPU was taken
 // away from whoever was about to put it into the ring.
 func TestLateByBatches(t *testing.T) {
@@ -119,8 +126,7 @@ func TestLateByBatches(t *testing.T) {
 			raw := records(steps)
 			want := feedAll(t, raw)
 			for at := 0; at+1 < len(raw); at++ {
-				early := slices.Concat(raw[:at], raw[at+1:at+2])
-				got := feedAll(t, slices.Concat([][][]byte{early}, make([][][]byte, 14), [][][]byte{raw[at : at+1], raw[at+2:]})...)
+				got := feedAll(t, delayed(raw, at, 14)...)
 				if d := cmp.Diff(want.seen, got.seen); d != "" {
 					t.Errorf("record %d late (-want +got):\n%s", at, d)
 				}
@@ -139,8 +145,7 @@ func TestLate(t *testing.T) {
 			raw := records(steps)
 			want := feedAll(t, raw)
 			for at := 0; at+1 < len(raw); at++ {
-				early := slices.Concat(raw[:at], raw[at+1:at+2])
-				got := feedAll(t, slices.Concat([][][]byte{early}, make([][][]byte, 16), [][][]byte{raw[at : at+1], raw[at+2:]})...)
+				got := feedAll(t, delayed(raw, at, 16)...)
 				checkAgainst(t, want, got, fmt.Sprintf("record %d late", at))
 				if got.stats.LostRecords > 1 {
 					t.Errorf("record %d late: %+v", at, got.stats)

@@ -8,8 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // report gathers the results and writes the document.
@@ -148,7 +149,7 @@ func (r *report) write(path string) error {
 
 func (r *report) render(b *bytes.Buffer) {
 	fmt.Fprintf(b, "# Conformance\n\n")
-	fmt.Fprintf(b, "Written by `go run ./scripts/conformance` on %s, Linux %s", time.Now().Format(time.DateOnly), kernelRelease())
+	fmt.Fprintf(b, "Written by `go run ./scripts/conformance` on %s, Linux %s", time.Now().Format(time.DateOnly), process.KernelRelease())
 	if r.source != "" {
 		fmt.Fprintf(b, ", event source %s", r.source)
 	}
@@ -190,21 +191,6 @@ func (r *report) renderVersions(b *bytes.Buffer) {
 		}
 		fmt.Fprintf(b, "| %s | %s |\n", s.title, escapeCell(text))
 	}
-}
-
-func kernelRelease() string {
-	var u syscall.Utsname
-	if err := syscall.Uname(&u); err != nil {
-		return "unknown"
-	}
-	var s strings.Builder
-	for _, c := range u.Release {
-		if c == 0 {
-			break
-		}
-		s.WriteByte(byte(c))
-	}
-	return s.String()
 }
 
 func escapeCell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"probe/pkg/export"
+	"probe/scripts/process"
 )
 
 // row is the outcome of one experiment.
@@ -89,7 +90,7 @@ A killed receiver dies by SIGKILL at a random moment, 5 to 80 ms after its first
 
 | experiment | kills | lines | lost | twice | late | connections lost | sent again on purpose | dropped by the books |
 |---|---|---|---|---|---|---|---|---|
-`, "`", time.Now().UTC().Format(time.DateOnly), kernel(), s.lines, lineBytes)
+`, "`", time.Now().UTC().Format(time.DateOnly), process.KernelRelease(), s.lines, lineBytes)
 	for _, one := range r.rows {
 		if one.books {
 			continue
@@ -136,11 +137,3 @@ const reading = `
 - A client that writes until it gets an error loses what the kernel had taken, and does not know it.
 - With the network cut, TCP itself keeps what it has; after 30 seconds the connection is given up and its lines are sent on the next one. A queue that is too small for the cut drops the oldest lines and counts them.
 `
-
-func kernel() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "?"
-	}
-	return strings.TrimSpace(string(b))
-}

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
+
 	"probe/scripts/process"
 )
 
@@ -145,10 +147,13 @@ func (a *agent) metrics() (map[string]float64, error) {
 
 // insight is a part of /debug/state.
 type insight struct {
-	Problems []string          `json:"problems"`
-	Answers  bool              `json:"pipeline_answers"`
-	Open     uint64            `json:"open"`
-	Series   int               `json:"series"`
+	Problems []string `json:"problems"`
+	Answers  bool     `json:"pipeline_answers"`
+	Open     uint64   `json:"open"`
+	Series   int      `json:"series"`
+	Summary  struct {
+		Max time.Duration `json:"max_ns"`
+	} `json:"summary"`
 	Counters map[string]uint64 `json:"counters"`
 	Parts    map[string]struct {
 		Stuck    bool   `json:"stuck"`
@@ -188,37 +193,18 @@ func (a *agent) kept() (kept, error) {
 	return k, nil
 }
 
-// memory is its resident memory, in bytes: VmRSS, or VmHWM for the most so far.
-func (a *agent) memory(field string) (uint64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.PID()))
+// memory is its resident memory, in bytes.
+func (a *agent) memory() (uint64, error) {
+	p, err := procfs.NewProc(a.PID())
 	if err != nil {
 		return 0, fmt.Errorf("read the probe's memory: %w", err)
 	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, field+":"); ok {
-			kib, err := strconv.ParseUint(strings.Fields(rest)[0], 10, 64)
-			return kib << 10, err
-		}
+	status, err := p.NewStatus()
+	if err != nil {
+		return 0, fmt.Errorf("read the probe's memory: %w", err)
 	}
-	return 0, fmt.Errorf("read the probe's memory: no %s", field)
+	return status.VmRSS, nil
 }
 
 // mib for reading.
 func mib(bytes uint64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
-
-// longest is the longest request so far; 0 if it does not say.
-func (a *agent) longest() time.Duration {
-	text, err := a.get("/debug/state")
-	if err != nil {
-		return 0
-	}
-	var state struct {
-		Summary struct {
-			Max time.Duration `json:"max_ns"`
-		} `json:"summary"`
-	}
-	if json.Unmarshal(text, &state) != nil {
-		return 0
-	}
-	return state.Summary.Max
-}

@@ -100,15 +100,6 @@ func (s section) into(report string) string {
 	return b.String()
 }
 
-// kernel is the release of the one that runs.
-func kernel() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "?"
-	}
-	return strings.TrimSpace(string(b))
-}
-
 // list renders checks, one line each.
 func (c checks) list() string {
 	var b strings.Builder

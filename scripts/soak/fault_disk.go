@@ -42,9 +42,7 @@ func diskFull(t *stand, f *fault) (err error) {
 
 // fillUp takes all the room for a while, and gives it back.
 func (t *stand) fillUp(a *agent, f *fault, disk string) error {
-	if err := t.pause(2 * time.Second); err != nil {
-		return err
-	}
+	t.pause(2 * time.Second)
 	filler := filepath.Join(disk, "filler")
 	if err := fill(filler); err != nil {
 		return err
@@ -55,9 +53,7 @@ func (t *stand) fillUp(a *agent, f *fault, disk string) error {
 	if err := t.askRoutes(600); err != nil {
 		return err
 	}
-	if err := t.pause(6 * time.Second); err != nil {
-		return err
-	}
+	t.pause(6 * time.Second)
 	full, err := a.insight()
 	if err != nil {
 		return err

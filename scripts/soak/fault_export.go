@@ -20,13 +20,9 @@ func receiverAway(t *stand, f *fault) error {
 	}
 	defer a.Kill()
 	err = t.during(func() error {
-		if err := t.pause(2 * time.Second); err != nil {
-			return err
-		}
+		t.pause(2 * time.Second)
 		t.receiver.down()
-		if err := t.pause(6 * time.Second); err != nil {
-			return err
-		}
+		t.pause(6 * time.Second)
 		in, err := a.insight()
 		if err != nil {
 			return err
@@ -130,7 +126,7 @@ cp /proc/self/mounts "$0" && exec "$@"`
 	}
 	gone := !strings.Contains(string(text), " tracefs ") && !strings.Contains(string(text), " debugfs ")
 	f.that(gone, "there is no tracefs", "%t", gone)
-	if err := t.during(func() error { return t.pause(3 * time.Second) }); err != nil {
+	if err := t.rest(3 * time.Second); err != nil {
 		return err
 	}
 	f.says("nothing: it finds its hooks by the kernel's type information")

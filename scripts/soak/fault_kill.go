@@ -14,9 +14,7 @@ import (
 func killed(t *stand, f *fault) error {
 	f.done = "the agent killed by SIGKILL under 800 requests per second, another one started with the same `--state-dir`"
 	return t.endsAndGoesOn(f, agentOptions{state: t.state()}, func(a *agent) error {
-		if err := t.pause(4 * time.Second); err != nil {
-			return err
-		}
+		t.pause(4 * time.Second)
 		a.Kill()
 		return nil
 	})
@@ -31,9 +29,7 @@ func outOfMemory(t *stand, f *fault) (err error) {
 	}
 	defer func() { err = errors.Join(err, g.Remove()) }()
 	err = t.endsAndGoesOn(f, agentOptions{state: t.state(), wrap: inGroup(g)}, func(a *agent) error {
-		if err := t.pause(3 * time.Second); err != nil {
-			return err
-		}
+		t.pause(3 * time.Second)
 		return t.starve(a, g)
 	})
 	if err != nil {
@@ -110,7 +106,7 @@ func (t *stand) goesOn(f *fault, before kept, exported uint64) error {
 	}
 	defer b.Kill()
 	from := t.made.Load()
-	if err := t.during(func() error { return t.pause(2 * time.Second) }); err != nil {
+	if err := t.rest(2 * time.Second); err != nil {
 		return err
 	}
 	end, err := b.finish()

@@ -24,7 +24,8 @@ func ringFull(t *stand, f *fault) error {
 	}
 	defer a.Kill()
 	stop := t.load(8, 0)
-	if err := errors.Join(t.pause(5*time.Second), stop()); err != nil {
+	t.pause(5 * time.Second)
+	if err := stop(); err != nil {
 		return err
 	}
 	if err := t.recovers(a, f); err != nil {
@@ -86,7 +87,7 @@ func storm(t *stand, f *fault) error {
 		return err
 	}
 	defer a.Kill()
-	before, err := a.memory("VmRSS")
+	before, err := a.memory()
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func storm(t *stand, f *fault) error {
 	if err != nil {
 		return err
 	}
-	after, err := a.memory("VmRSS")
+	after, err := a.memory()
 	if err != nil {
 		return err
 	}

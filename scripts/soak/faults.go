@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"probe/scripts/process"
 )
 
 const faultsTitle = "Faults"
@@ -105,7 +107,7 @@ Measured %s on Linux %s. Requests go to an nginx that no one else uses, and each
 
 | what | done | probe says | |
 |---|---|---|---|
-`, time.Now().UTC().Format(time.DateOnly), kernel())
+`, time.Now().UTC().Format(time.DateOnly), process.KernelRelease())
 	for _, f := range all {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.name, f.done, strings.Join(f.said, "; "), passed(len(f.failed()) == 0))
 	}

@@ -4,10 +4,10 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // sample is how probe is at one moment.
@@ -37,7 +37,7 @@ func takeSample(a *agent, at time.Duration) (sample, error) {
 	if err != nil {
 		return s, err
 	}
-	if s.rss, err = a.memory("VmRSS"); err != nil {
+	if s.rss, err = a.memory(); err != nil {
 		return s, err
 	}
 	if s.host, err = readHostCPU(); err != nil {
@@ -62,30 +62,21 @@ func (s sample) String() string {
 		s.at.Round(time.Second), mib(s.rss), s.requests, lossText(s.lost), s.goroutines, s.files, s.series, mib(uint64(s.heap)))
 }
 
-// hostCPU is the time of all CPUs so far, in ticks.
+// hostCPU is the time of all CPUs so far, in seconds.
 type hostCPU struct{ busy, all float64 }
 
 func readHostCPU() (hostCPU, error) {
-	b, err := os.ReadFile("/proc/stat")
+	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return hostCPU{}, fmt.Errorf("read the CPU time of the host: %w", err)
 	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	var h hostCPU
-	const idle, iowait, guest = 3, 4, 8
-	for i, field := range strings.Fields(line)[1:] {
-		n, err := strconv.ParseFloat(field, 64)
-		if err != nil {
-			return hostCPU{}, fmt.Errorf("read the CPU time of the host: %w", err)
-		}
-		if i >= guest { // part of user
-			break
-		}
-		h.all += n
-		if i != idle && i != iowait {
-			h.busy += n
-		}
+	stat, err := fs.Stat()
+	if err != nil {
+		return hostCPU{}, fmt.Errorf("read the CPU time of the host: %w", err)
 	}
+	c := stat.CPUTotal // guests are part of user
+	h := hostCPU{busy: c.User + c.Nice + c.System + c.IRQ + c.SoftIRQ + c.Steal}
+	h.all = h.busy + c.Idle + c.Iowait
 	return h, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"probe/scripts/cgroup"
+	"probe/scripts/process"
 )
 
 const (
@@ -190,7 +191,7 @@ func (c *crowd) note(a *agent, what string, count int) error {
 	time.Sleep(c.settle)
 	m := moment{what: what, count: count}
 	var err error
-	if m.rss, err = a.memory("VmRSS"); err != nil {
+	if m.rss, err = a.memory(); err != nil {
 		return err
 	}
 	if m.kernel, err = c.group.KernelMemory(); err != nil {
@@ -213,7 +214,7 @@ Measured %s on Linux %s. Both ends of every connection are on this host. Memory 
 
 | then | resident | each | kernel | each |
 |---|---|---|---|---|
-`, time.Now().UTC().Format(time.DateOnly), kernel(), c.settle, strings.Join(c.starts, "\n"))
+`, time.Now().UTC().Format(time.DateOnly), process.KernelRelease(), c.settle, strings.Join(c.starts, "\n"))
 	for i, m := range c.moments {
 		each, eachKernel := "", ""
 		if m.count > 0 {

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"probe/scripts/process"
 )
 
 func (k *soaking) markdown() string {
@@ -17,7 +19,7 @@ Measured %s on Linux %s with %d CPUs: %v of mixed load. All CPUs were %.0f %% bu
 
 | load | per second | clients | server's log | probe |
 |---|---|---|---|---|
-`, time.Now().UTC().Format(time.DateOnly), kernel(), runtime.NumCPU(), k.length.Round(time.Second), 100*k.busy, 100*k.cpus,
+`, time.Now().UTC().Format(time.DateOnly), process.KernelRelease(), runtime.NumCPU(), k.length.Round(time.Second), 100*k.busy, 100*k.cpus,
 		last.requests, float64(last.requests)/k.length.Seconds())
 	for _, p := range k.load.parts {
 		made := p.done.Load()

@@ -131,6 +131,11 @@ func (t *stand) client(ctx context.Context, perSecond float64) error {
 	return nil
 }
 
+// rest makes the usual load for a while.
+func (t *stand) rest(d time.Duration) error {
+	return t.during(func() error { t.pause(d); return nil })
+}
+
 // during makes the usual load while something happens.
 func (t *stand) during(happens func() error) error {
 	stop := t.load(2, usualRate)
@@ -142,12 +147,11 @@ func (t *stand) during(happens func() error) error {
 }
 
 // pause is a while of load, shorter in the tests.
-func (t *stand) pause(d time.Duration) error {
+func (t *stand) pause(d time.Duration) {
 	if t.small {
 		d /= 3
 	}
 	time.Sleep(d)
-	return nil
 }
 
 // await waits until something is so.
