@@ -79,7 +79,7 @@ run: build ## Build and run the agent, statsd lines to stdout (ARGS=...)
 
 .PHONY: test
 test: deps ## Run all tests, pure packages also with the race detector; needs root for BPF
-	$(GO_TEST) -race $(PURE_PACKAGES)
+	$(GO_TEST) -race -p 1 $(PURE_PACKAGES)
 	$(GO_TEST) -p 1 $(EXEC) ./...
 	$(MAKE) test-deploy
 
