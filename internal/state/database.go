@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
 )
 
@@ -102,7 +103,7 @@ func openDatabase(path string, readOnly bool, file **os.File) (*bolt.DB, error) 
 	switch {
 	case err == nil:
 		return db, nil
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, ErrInUse // by something that is not probe
 	case errors.As(err, &pathErr), errors.As(err, &errno):
 		return nil, err

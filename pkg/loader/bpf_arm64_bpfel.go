@@ -333,53 +333,55 @@ type bpfThreadTime struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapHttpArrivals      = "http_arrivals"
-	bpfMapHttpConnTable     = "http_conn_table"
-	bpfMapHttpConns         = "http_conns"
-	bpfMapHttpCounters      = "http_counters"
-	bpfMapHttpEmpty         = "http_empty"
-	bpfMapHttpEvents        = "http_events"
-	bpfMapHttpScratch       = "http_scratch"
-	bpfMapJudgeAsked        = "judge_asked"
-	bpfMapJudgeKnown        = "judge_known"
-	bpfMapSchedDelays       = "sched_delays"
-	bpfMapSchedTasks        = "sched_tasks"
-	bpfMapSchedThreads      = "sched_threads"
-	bpfMapSchedTimer        = "sched_timer"
-	bpfMapSchedZero         = "sched_zero"
-	bpfProgHttpArrival      = "http_arrival"
-	bpfProgHttpSockGone     = "http_sock_gone"
-	bpfProgHttpSockRecv     = "http_sock_recv"
-	bpfProgHttpSockSend     = "http_sock_send"
-	bpfProgHttpSockState    = "http_sock_state"
-	bpfProgHttpSockSweep    = "http_sock_sweep"
-	bpfProgHttpSysExit      = "http_sys_exit"
-	bpfProgHttpTabGone      = "http_tab_gone"
-	bpfProgHttpTabState     = "http_tab_state"
-	bpfProgHttpTabSweep     = "http_tab_sweep"
-	bpfProgJudgeExec        = "judge_exec"
-	bpfProgJudgeFork        = "judge_fork"
-	bpfProgJudgeTasks       = "judge_tasks"
-	bpfProgMemCompactOff    = "mem_compact_off"
-	bpfProgMemCompactOn     = "mem_compact_on"
-	bpfProgMemGroupOff      = "mem_group_off"
-	bpfProgMemGroupOn       = "mem_group_on"
-	bpfProgMemReclaimOff    = "mem_reclaim_off"
-	bpfProgMemReclaimOn     = "mem_reclaim_on"
-	bpfProgSchedSwitch      = "sched_switch"
-	bpfProgSchedTimerOff    = "sched_timer_off"
-	bpfProgSchedTimerOn     = "sched_timer_on"
-	bpfProgSchedWaking      = "sched_waking"
-	bpfVarCfg               = "cfg"
-	bpfVarSweep             = "sweep"
-	bpfVarUnusedAttribution = "unused_attribution"
-	bpfVarUnusedConn        = "unused_conn"
-	bpfVarUnusedCount       = "unused_count"
-	bpfVarUnusedDetail      = "unused_detail"
-	bpfVarUnusedHas         = "unused_has"
-	bpfVarUnusedPart        = "unused_part"
-	bpfVarUnusedRecord      = "unused_record"
-	bpfVarUnusedTimes       = "unused_times"
+	bpfMapHttpArrivals        = "http_arrivals"
+	bpfMapHttpConnTable       = "http_conn_table"
+	bpfMapHttpConns           = "http_conns"
+	bpfMapHttpCounters        = "http_counters"
+	bpfMapHttpEmpty           = "http_empty"
+	bpfMapHttpEvents          = "http_events"
+	bpfMapHttpScratch         = "http_scratch"
+	bpfMapJudgeAsked          = "judge_asked"
+	bpfMapJudgeKnown          = "judge_known"
+	bpfMapSchedDelays         = "sched_delays"
+	bpfMapSchedTasks          = "sched_tasks"
+	bpfMapSchedThreads        = "sched_threads"
+	bpfMapSchedTimer          = "sched_timer"
+	bpfMapSchedZero           = "sched_zero"
+	bpfProgHttpArrival        = "http_arrival"
+	bpfProgHttpSockFilesSweep = "http_sock_files_sweep"
+	bpfProgHttpSockGone       = "http_sock_gone"
+	bpfProgHttpSockRecv       = "http_sock_recv"
+	bpfProgHttpSockSend       = "http_sock_send"
+	bpfProgHttpSockState      = "http_sock_state"
+	bpfProgHttpSockSweep      = "http_sock_sweep"
+	bpfProgHttpSysExit        = "http_sys_exit"
+	bpfProgHttpTabFilesSweep  = "http_tab_files_sweep"
+	bpfProgHttpTabGone        = "http_tab_gone"
+	bpfProgHttpTabState       = "http_tab_state"
+	bpfProgHttpTabSweep       = "http_tab_sweep"
+	bpfProgJudgeExec          = "judge_exec"
+	bpfProgJudgeFork          = "judge_fork"
+	bpfProgJudgeTasks         = "judge_tasks"
+	bpfProgMemCompactOff      = "mem_compact_off"
+	bpfProgMemCompactOn       = "mem_compact_on"
+	bpfProgMemGroupOff        = "mem_group_off"
+	bpfProgMemGroupOn         = "mem_group_on"
+	bpfProgMemReclaimOff      = "mem_reclaim_off"
+	bpfProgMemReclaimOn       = "mem_reclaim_on"
+	bpfProgSchedSwitch        = "sched_switch"
+	bpfProgSchedTimerOff      = "sched_timer_off"
+	bpfProgSchedTimerOn       = "sched_timer_on"
+	bpfProgSchedWaking        = "sched_waking"
+	bpfVarCfg                 = "cfg"
+	bpfVarSweep               = "sweep"
+	bpfVarUnusedAttribution   = "unused_attribution"
+	bpfVarUnusedConn          = "unused_conn"
+	bpfVarUnusedCount         = "unused_count"
+	bpfVarUnusedDetail        = "unused_detail"
+	bpfVarUnusedHas           = "unused_has"
+	bpfVarUnusedPart          = "unused_part"
+	bpfVarUnusedRecord        = "unused_record"
+	bpfVarUnusedTimes         = "unused_times"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -424,29 +426,31 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
-	HttpArrival   *ebpf.ProgramSpec `ebpf:"http_arrival"`
-	HttpSockGone  *ebpf.ProgramSpec `ebpf:"http_sock_gone"`
-	HttpSockRecv  *ebpf.ProgramSpec `ebpf:"http_sock_recv"`
-	HttpSockSend  *ebpf.ProgramSpec `ebpf:"http_sock_send"`
-	HttpSockState *ebpf.ProgramSpec `ebpf:"http_sock_state"`
-	HttpSockSweep *ebpf.ProgramSpec `ebpf:"http_sock_sweep"`
-	HttpSysExit   *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
-	HttpTabGone   *ebpf.ProgramSpec `ebpf:"http_tab_gone"`
-	HttpTabState  *ebpf.ProgramSpec `ebpf:"http_tab_state"`
-	HttpTabSweep  *ebpf.ProgramSpec `ebpf:"http_tab_sweep"`
-	JudgeExec     *ebpf.ProgramSpec `ebpf:"judge_exec"`
-	JudgeFork     *ebpf.ProgramSpec `ebpf:"judge_fork"`
-	JudgeTasks    *ebpf.ProgramSpec `ebpf:"judge_tasks"`
-	MemCompactOff *ebpf.ProgramSpec `ebpf:"mem_compact_off"`
-	MemCompactOn  *ebpf.ProgramSpec `ebpf:"mem_compact_on"`
-	MemGroupOff   *ebpf.ProgramSpec `ebpf:"mem_group_off"`
-	MemGroupOn    *ebpf.ProgramSpec `ebpf:"mem_group_on"`
-	MemReclaimOff *ebpf.ProgramSpec `ebpf:"mem_reclaim_off"`
-	MemReclaimOn  *ebpf.ProgramSpec `ebpf:"mem_reclaim_on"`
-	SchedSwitch   *ebpf.ProgramSpec `ebpf:"sched_switch"`
-	SchedTimerOff *ebpf.ProgramSpec `ebpf:"sched_timer_off"`
-	SchedTimerOn  *ebpf.ProgramSpec `ebpf:"sched_timer_on"`
-	SchedWaking   *ebpf.ProgramSpec `ebpf:"sched_waking"`
+	HttpArrival        *ebpf.ProgramSpec `ebpf:"http_arrival"`
+	HttpSockFilesSweep *ebpf.ProgramSpec `ebpf:"http_sock_files_sweep"`
+	HttpSockGone       *ebpf.ProgramSpec `ebpf:"http_sock_gone"`
+	HttpSockRecv       *ebpf.ProgramSpec `ebpf:"http_sock_recv"`
+	HttpSockSend       *ebpf.ProgramSpec `ebpf:"http_sock_send"`
+	HttpSockState      *ebpf.ProgramSpec `ebpf:"http_sock_state"`
+	HttpSockSweep      *ebpf.ProgramSpec `ebpf:"http_sock_sweep"`
+	HttpSysExit        *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
+	HttpTabFilesSweep  *ebpf.ProgramSpec `ebpf:"http_tab_files_sweep"`
+	HttpTabGone        *ebpf.ProgramSpec `ebpf:"http_tab_gone"`
+	HttpTabState       *ebpf.ProgramSpec `ebpf:"http_tab_state"`
+	HttpTabSweep       *ebpf.ProgramSpec `ebpf:"http_tab_sweep"`
+	JudgeExec          *ebpf.ProgramSpec `ebpf:"judge_exec"`
+	JudgeFork          *ebpf.ProgramSpec `ebpf:"judge_fork"`
+	JudgeTasks         *ebpf.ProgramSpec `ebpf:"judge_tasks"`
+	MemCompactOff      *ebpf.ProgramSpec `ebpf:"mem_compact_off"`
+	MemCompactOn       *ebpf.ProgramSpec `ebpf:"mem_compact_on"`
+	MemGroupOff        *ebpf.ProgramSpec `ebpf:"mem_group_off"`
+	MemGroupOn         *ebpf.ProgramSpec `ebpf:"mem_group_on"`
+	MemReclaimOff      *ebpf.ProgramSpec `ebpf:"mem_reclaim_off"`
+	MemReclaimOn       *ebpf.ProgramSpec `ebpf:"mem_reclaim_on"`
+	SchedSwitch        *ebpf.ProgramSpec `ebpf:"sched_switch"`
+	SchedTimerOff      *ebpf.ProgramSpec `ebpf:"sched_timer_off"`
+	SchedTimerOn       *ebpf.ProgramSpec `ebpf:"sched_timer_on"`
+	SchedWaking        *ebpf.ProgramSpec `ebpf:"sched_waking"`
 }
 
 // bpfMapSpecs contains maps before they are loaded into the kernel.
@@ -560,40 +564,44 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
-	HttpArrival   *ebpf.Program `ebpf:"http_arrival"`
-	HttpSockGone  *ebpf.Program `ebpf:"http_sock_gone"`
-	HttpSockRecv  *ebpf.Program `ebpf:"http_sock_recv"`
-	HttpSockSend  *ebpf.Program `ebpf:"http_sock_send"`
-	HttpSockState *ebpf.Program `ebpf:"http_sock_state"`
-	HttpSockSweep *ebpf.Program `ebpf:"http_sock_sweep"`
-	HttpSysExit   *ebpf.Program `ebpf:"http_sys_exit"`
-	HttpTabGone   *ebpf.Program `ebpf:"http_tab_gone"`
-	HttpTabState  *ebpf.Program `ebpf:"http_tab_state"`
-	HttpTabSweep  *ebpf.Program `ebpf:"http_tab_sweep"`
-	JudgeExec     *ebpf.Program `ebpf:"judge_exec"`
-	JudgeFork     *ebpf.Program `ebpf:"judge_fork"`
-	JudgeTasks    *ebpf.Program `ebpf:"judge_tasks"`
-	MemCompactOff *ebpf.Program `ebpf:"mem_compact_off"`
-	MemCompactOn  *ebpf.Program `ebpf:"mem_compact_on"`
-	MemGroupOff   *ebpf.Program `ebpf:"mem_group_off"`
-	MemGroupOn    *ebpf.Program `ebpf:"mem_group_on"`
-	MemReclaimOff *ebpf.Program `ebpf:"mem_reclaim_off"`
-	MemReclaimOn  *ebpf.Program `ebpf:"mem_reclaim_on"`
-	SchedSwitch   *ebpf.Program `ebpf:"sched_switch"`
-	SchedTimerOff *ebpf.Program `ebpf:"sched_timer_off"`
-	SchedTimerOn  *ebpf.Program `ebpf:"sched_timer_on"`
-	SchedWaking   *ebpf.Program `ebpf:"sched_waking"`
+	HttpArrival        *ebpf.Program `ebpf:"http_arrival"`
+	HttpSockFilesSweep *ebpf.Program `ebpf:"http_sock_files_sweep"`
+	HttpSockGone       *ebpf.Program `ebpf:"http_sock_gone"`
+	HttpSockRecv       *ebpf.Program `ebpf:"http_sock_recv"`
+	HttpSockSend       *ebpf.Program `ebpf:"http_sock_send"`
+	HttpSockState      *ebpf.Program `ebpf:"http_sock_state"`
+	HttpSockSweep      *ebpf.Program `ebpf:"http_sock_sweep"`
+	HttpSysExit        *ebpf.Program `ebpf:"http_sys_exit"`
+	HttpTabFilesSweep  *ebpf.Program `ebpf:"http_tab_files_sweep"`
+	HttpTabGone        *ebpf.Program `ebpf:"http_tab_gone"`
+	HttpTabState       *ebpf.Program `ebpf:"http_tab_state"`
+	HttpTabSweep       *ebpf.Program `ebpf:"http_tab_sweep"`
+	JudgeExec          *ebpf.Program `ebpf:"judge_exec"`
+	JudgeFork          *ebpf.Program `ebpf:"judge_fork"`
+	JudgeTasks         *ebpf.Program `ebpf:"judge_tasks"`
+	MemCompactOff      *ebpf.Program `ebpf:"mem_compact_off"`
+	MemCompactOn       *ebpf.Program `ebpf:"mem_compact_on"`
+	MemGroupOff        *ebpf.Program `ebpf:"mem_group_off"`
+	MemGroupOn         *ebpf.Program `ebpf:"mem_group_on"`
+	MemReclaimOff      *ebpf.Program `ebpf:"mem_reclaim_off"`
+	MemReclaimOn       *ebpf.Program `ebpf:"mem_reclaim_on"`
+	SchedSwitch        *ebpf.Program `ebpf:"sched_switch"`
+	SchedTimerOff      *ebpf.Program `ebpf:"sched_timer_off"`
+	SchedTimerOn       *ebpf.Program `ebpf:"sched_timer_on"`
+	SchedWaking        *ebpf.Program `ebpf:"sched_waking"`
 }
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.HttpArrival,
+		p.HttpSockFilesSweep,
 		p.HttpSockGone,
 		p.HttpSockRecv,
 		p.HttpSockSend,
 		p.HttpSockState,
 		p.HttpSockSweep,
 		p.HttpSysExit,
+		p.HttpTabFilesSweep,
 		p.HttpTabGone,
 		p.HttpTabState,
 		p.HttpTabSweep,

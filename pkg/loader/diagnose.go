@@ -101,8 +101,7 @@ type hookProgram struct {
 func hookPrograms() []hookProgram {
 	var all []hookProgram
 	for _, source := range []Source{SourceSocket, SourceSyscall} {
-		names := programsOf[source]
-		for _, name := range names[:len(names)-1] {
+		for _, name := range hooksOf[source] {
 			need := Required
 			switch name {
 			case "http_sock_send", "http_sock_recv":

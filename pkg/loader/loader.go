@@ -12,7 +12,6 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -30,6 +29,8 @@ type Loader struct {
 	objects *ebpf.Collection
 	hooks   []link.Link
 	sweeper *link.Iter
+	// byFiles: sweeps go over the open files of all processes.
+	byFiles bool
 	tasks   *link.Iter // lists processes; nil without JudgeProcesses
 	ring    *ring
 }
@@ -37,10 +38,10 @@ type Loader struct {
 // arrivalHook fires for every TCP read of the host.
 const arrivalHook = "http_arrival"
 
-// programs of each source; the last one is the sweep, which is run, not attached.
-var programsOf = map[Source][]string{
-	SourceSocket:  {"http_sock_send", "http_sock_recv", arrivalHook, "http_sock_state", "http_sock_gone", "http_sock_sweep"},
-	SourceSyscall: {"http_sys_exit", arrivalHook, "http_tab_state", "http_tab_gone", "http_tab_sweep"},
+// hooksOf each source are the programs that are attached.
+var hooksOf = map[Source][]string{
+	SourceSocket:  {"http_sock_send", "http_sock_recv", arrivalHook, "http_sock_state", "http_sock_gone"},
+	SourceSyscall: {"http_sys_exit", arrivalHook, "http_tab_state", "http_tab_gone"},
 }
 
 // Load checks the kernel, loads the programs of the chosen source and attaches
@@ -65,6 +66,7 @@ func Load(o Options) (*Loader, error) {
 	}
 	l := &Loader{source: source}
 	l.detail, l.extra, l.missing = possibleDetail(o.Detail, kernel)
+	l.byFiles = !mapIterators(source)
 	if err := l.open(o); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -97,7 +99,7 @@ func (l *Loader) open(o Options) error {
 // configure keeps only the programs of one source and detail, and sizes the maps.
 func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 	keep := map[string]bool{}
-	for _, name := range slices.Concat(l.extra, judgePrograms(o), programsOf[l.source]) {
+	for _, name := range slices.Concat(l.extra, judgePrograms(o), l.programs()) {
 		keep[name] = true
 	}
 	for name := range spec.Programs {
@@ -158,8 +160,7 @@ func kernelConfig(o Options) bpfProbeConfig {
 }
 
 func (l *Loader) attach(o Options) error {
-	names := programsOf[l.source]
-	for _, name := range slices.Concat(judgeHooks(o), l.extra, names[:len(names)-1]) {
+	for _, name := range slices.Concat(judgeHooks(o), l.extra, hooksOf[l.source]) {
 		if name == arrivalHook && !o.Server {
 			continue // only a server waits for its process to read
 		}
@@ -169,16 +170,9 @@ func (l *Loader) attach(o Options) error {
 		}
 		l.hooks = append(l.hooks, hook)
 	}
-	state := l.objects.Maps["http_conns"]
-	if l.source == SourceSyscall {
-		state = l.objects.Maps["http_conn_table"]
+	if err := l.attachSweep(); err != nil {
+		return err
 	}
-	name := names[len(names)-1]
-	sweeper, err := link.AttachIter(link.IterOptions{Program: l.objects.Programs[name], Map: state})
-	if err != nil {
-		return fmt.Errorf("attach %s: %w", name, explain(err))
-	}
-	l.sweeper = sweeper
 	return l.attachTasks(o)
 }
 
@@ -193,29 +187,6 @@ func (l *Loader) Drain(fn func(record []byte)) (records, bytes int, err error) {
 	}
 	records, bytes = l.ring.drain(fn)
 	return records, bytes, nil
-}
-
-// Sweep makes the kernel report, through the ring, requests that were read
-// before olderNS (CLOCK_MONOTONIC) and have no response yet, responses that
-// grew since their last record and, if asked, every Unix socket that is alive.
-// Cost: 0.7 ms per 5,000 connections.
-func (l *Loader) Sweep(olderNS uint64, unixAlive bool) error {
-	arg := bpfProbeSweep{OlderNs: olderNS}
-	if unixAlive {
-		arg.UnixAlive = 1
-	}
-	if err := l.objects.Variables["sweep"].Set(arg); err != nil {
-		return fmt.Errorf("sweep connections: %w", err)
-	}
-	run, err := l.sweeper.Open()
-	if err != nil {
-		return fmt.Errorf("sweep connections: %w", err)
-	}
-	_, err = io.Copy(io.Discard, run)
-	if err = errors.Join(err, run.Close()); err != nil {
-		return fmt.Errorf("sweep connections: %w", err)
-	}
-	return nil
 }
 
 // Close detaches and frees everything, in this order: hooks first, so that

@@ -42,7 +42,7 @@ func (l *Loader) Programs() ([]ProgramStats, error) {
 		return nil, err
 	}
 	var all []ProgramStats
-	for _, name := range append(l.extra[:len(l.extra):len(l.extra)], programsOf[l.source]...) {
+	for _, name := range append(l.extra[:len(l.extra):len(l.extra)], l.programs()...) {
 		program := l.objects.Programs[name]
 		if program == nil {
 			continue

@@ -12,9 +12,8 @@ import (
 
 // worker is another process that serves connections it did not accept.
 type worker struct {
-	cmd  *exec.Cmd
-	fd   int // of the player's end of a Unix socket
-	peer *os.File
+	cmd *exec.Cmd
+	fd  int // of the player's end of a Unix socket
 }
 
 // What a worker is told along with a descriptor.

@@ -22,7 +22,6 @@ type options struct {
 	behaviour string
 	source    string
 	load      int
-	times     bool
 	verbose   bool
 	keep      bool
 }

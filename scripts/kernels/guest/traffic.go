@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -84,8 +85,8 @@ func (c countedConn) Write(b []byte) (int, error) {
 // request sends all of the plan, one after the other, and writes what it saw.
 func request(w io.Writer) error {
 	var read, written atomic.Uint64
-	transport := &http.Transport{DisableCompression: true, Dial: func(network, addr string) (net.Conn, error) {
-		conn, err := net.Dial(network, addr)
+	transport := &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		return countedConn{conn, &read, &written}, err
 	}}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
