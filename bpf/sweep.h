@@ -150,7 +150,7 @@ int http_tab_sweep(struct bpf_iter__bpf_map_elem *ctx)
  * open file of every process. Kernel 5.11 (bpf_sock_from_file). A socket that
  * several processes have open is looked at for each of them, which tells
  * nothing twice but that it is alive; one that no process has open is not seen,
- * and its end is told by the hooks. About 60 ns per open file.
+ * and its end is told by the hooks. 0.3 us per open file, 0.7 us per socket.
  */
 static __always_inline struct sock *sock_of_file(struct file *file)
 {

@@ -220,6 +220,9 @@ func (a *Agent) announce() (withdraw func(), err error) {
 	if len(missing) > 0 {
 		a.log.Warn("this kernel cannot tell all of where time goes", "missing", strings.Join(missing, ", "))
 	}
+	if a.kernel.SweepsFiles() {
+		a.log.Info("this kernel refuses iterators over maps: open requests are found by way of open files, which costs more on hosts with many")
+	}
 	withdraw = func() {}
 	if a.opt.ReadyFile != "" {
 		file, err := makeReady(a.opt.ReadyFile)

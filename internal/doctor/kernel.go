@@ -95,6 +95,9 @@ func (h host) load(self process) Check {
 	}
 	detail, missing := l.Detail()
 	found := fmt.Sprintf("source %s, detail %s", l.Source(), detail)
+	if l.SweepsFiles() {
+		found += ", open requests by way of open files (the kernel refuses iterators over maps)"
+	}
 	if err := l.Close(); err != nil {
 		return degraded(name, found, "attached, but did not come off cleanly: "+err.Error(), "report this with the kernel's release")
 	}

@@ -30,6 +30,10 @@ func mapIterators(source Source) bool {
 	return program.Close() == nil
 }
 
+// SweepsFiles reports whether sweeps go over the open files of every process of
+// this PID namespace, because the kernel refuses iterators over maps.
+func (l *Loader) SweepsFiles() bool { return l.byFiles }
+
 // sweepProgram is run, not attached.
 func (l *Loader) sweepProgram() string {
 	switch {
@@ -69,8 +73,8 @@ func (l *Loader) attachSweep() error {
 // Sweep makes the kernel report, through the ring, requests that were read
 // before olderNS (CLOCK_MONOTONIC) and have no response yet, responses that
 // grew since their last record and, if asked, every Unix socket that is alive.
-// Cost: 0.7 ms per 5,000 connections, or what the open files of the host take
-// where the kernel refuses iterators over maps.
+// Cost: 0.7 ms per 5,000 connections; where SweepsFiles, 1.5 ms per 5,000 open
+// files of the host and 3.5 ms per 5,000 sockets.
 func (l *Loader) Sweep(olderNS uint64, unixAlive bool) error {
 	arg := bpfProbeSweep{OlderNs: olderNS}
 	if unixAlive {
