@@ -28,7 +28,7 @@ func checkKernel() (*btf.Spec, error) {
 		return nil, fmt.Errorf("cannot create a BPF map: %w", explain(err))
 	}
 	if !hasIterators(kernel) {
-		return nil, fmt.Errorf("%w: no BPF iterators over maps; run kernel 5.9 or later", ErrNotSupported)
+		return nil, fmt.Errorf("%w: no BPF iterators; run kernel 5.9 or later", ErrNotSupported)
 	}
 	return kernel, nil
 }

@@ -66,7 +66,7 @@ func Load(o Options) (*Loader, error) {
 	}
 	l := &Loader{source: source}
 	l.detail, l.extra, l.missing = possibleDetail(o.Detail, kernel)
-	l.byFiles = !mapIterators(source)
+	l.byFiles = o.sweepFiles || !mapIterators(source)
 	if err := l.open(o); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -63,6 +63,9 @@ type Options struct {
 	TableEntries int
 	// VerifierStats makes Programs tell what the verifier did with each program.
 	VerifierStats bool
+
+	// sweepFiles: as if the kernel refused iterators over maps; for tests.
+	sweepFiles bool
 }
 
 func (o *Options) setDefaults() {

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // mapIterators reports whether the kernel lets an iterator go over the state of
@@ -25,7 +26,8 @@ func mapIterators(source Source) bool {
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 	if err != nil {
-		return false
+		// Another error is told by the load of the real one.
+		return !errors.Is(err, unix.EPERM)
 	}
 	return program.Close() == nil
 }
