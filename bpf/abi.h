@@ -155,6 +155,7 @@ enum probe_count {
 	PROBE_DROP_NO_THREAD,       /* threads without room for state: no times */
 	PROBE_DROP_NO_DELAYS,       /* processes without room for a delay histogram */
 	PROBE_DROP_NOT_ASKED,       /* processes about which there was no room to ask */
+	PROBE_COUNT_RACED,          /* calls that did not wait for another one any longer */
 	PROBE_COUNT_MAX,
 };
 

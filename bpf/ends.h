@@ -28,6 +28,7 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 {
 	__u32 has = PROBE_HAS_CLOSE;
 
+	c->closing = CLOSING_NOT;
 	times_answered(c);
 	if (!s || (!c->announced && c->phase != PHASE_REQUEST))
 		return;
@@ -50,7 +51,6 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 	s->rec.resp_off = s->rec.resp_end = c->role == PROBE_ROLE_SERVER ? c->tx_off : c->rx_off;
 	emit(s, c, sk, has);
 	c->announced = 0;
-	c->closing = CLOSING_NOT;
 	c->phase = PHASE_OVER;
 }
 
@@ -58,14 +58,39 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
  * A peer that is gone answers a response with a reset before the send of that
  * response returns. The send is told afterwards; until then the end waits.
  */
-static __always_inline bool end_waits(struct conn *c, struct tcp_sock *tp, bool reset,
-				      const bool trusted)
+static __always_inline bool end_waits(struct conn *c, struct tcp_sock *tp, const bool trusted)
 {
-	if (c->role != PROBE_ROLE_SERVER || c->phase != PHASE_REQUEST || !c->tx_off ||
-	    !sending_now(c, tp, trusted))
-		return false;
+	return c->role == PROBE_ROLE_SERVER && c->phase == PHASE_REQUEST && c->tx_off &&
+	       sending_now(c, tp, trusted);
+}
+
+/* A call is done with the connection: tells its end, if that came meanwhile. */
+static __always_inline void conn_leave(struct scratch *s, struct conn *c, struct sock *sk,
+				       struct tcp_sock *tp, enum lane lane, const bool trusted)
+{
+	if (c->closing && !end_waits(c, tp, trusted))
+		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, trusted);
+	lane_leave(c, lane);
+}
+
+/*
+ * The connection ends. May interrupt a call on it, so it does not wait for one:
+ * that call tells the end when it leaves. Between its last look and its leaving,
+ * a few ns, the end is lost, and told when the socket goes (gone).
+ */
+static __always_inline void conn_end(struct scratch *s, struct conn *c, struct sock *sk,
+				     struct tcp_sock *tp, bool reset, bool gone, const bool trusted)
+{
 	c->closing = reset ? CLOSING_RESET : CLOSING_END;
-	return true;
+	if (lane_enter(c, LANE_END)) {
+		if (!gone && (lane_taken(c, LANE_SEND) || lane_taken(c, LANE_RECV)))
+			goto leave;
+		lane_wait_sweep(c);
+	}
+	if (gone || !end_waits(c, tp, trusted))
+		conn_closed(s, c, sk, tp, reset, trusted);
+leave:
+	lane_leave(c, LANE_END);
 }
 
 #endif

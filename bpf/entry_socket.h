@@ -29,7 +29,7 @@ static __always_inline void socket_call(struct task_struct *task, struct sock *s
 		call->kind = CALL_URING;
 }
 
-/* State of a socket, made at its first use; NULL: not observed. */
+/* Room for the state of a socket, at its first use; NULL: not observed. */
 static __always_inline struct conn *socket_conn(struct sock *sk, struct task_struct *task)
 {
 	__u16 family = sk->__sk_common.skc_family;
@@ -42,17 +42,14 @@ static __always_inline struct conn *socket_conn(struct sock *sk, struct task_str
 	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c) /* perhaps another CPU has made it at the same time */
 		c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
-	if (!c) {
+	if (!c)
 		count(PROBE_DROP_NO_STATE);
-		return NULL;
-	}
-	if (!c->id)
-		conn_init(c, family, sk->sk_protocol);
-	return c->phase == PHASE_OVER ? NULL : c;
+	return c;
 }
 
 static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 {
+	const enum lane lane = dir == DIR_SEND ? LANE_SEND : LANE_RECV;
 	struct task_struct *task;
 	struct tcp_sock *tp;
 	struct scratch *s;
@@ -85,9 +82,13 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 	}
 	piece_init(p, len, dir);
 	tp = bpf_skc_to_tcp_sock(sk);
-	on_piece(s, c, sk, tp, p, true);
-	if (dir == DIR_SEND && c->closing)
-		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, true);
+	if (lane_enter(c, lane))
+		lane_wait(c, lane);
+	if (!c->id)
+		conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
+	if (c->phase != PHASE_OVER)
+		on_piece(s, c, sk, tp, p, true);
+	conn_leave(s, c, sk, tp, lane, true);
 	return 0;
 }
 
@@ -103,8 +104,11 @@ static __always_inline void socket_touched(struct sock *sk)
 	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c || c->id)
 		return;
-	conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
-	c->touch_ns = bpf_ktime_get_ns();
+	if (!lane_enter(c, LANE_RECV) && !c->id) {
+		conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
+		c->touch_ns = bpf_ktime_get_ns();
+	}
+	lane_leave(c, LANE_RECV);
 }
 
 /* Tracepoint sock_send_length(sk, ret, flags), kernel 6.3. */
@@ -124,8 +128,11 @@ SEC("tp_btf/sock_recv_length")
 int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 {
 	if (ret <= 0) {
-		if (ret == -EAGAIN)
-			socket_touched(sk);
+		if (ret != -EAGAIN)
+			return 0;
+		alone();
+		socket_touched(sk);
+		not_alone();
 		return 0;
 	}
 	if (flags & MSG_NOT_TAKEN) {

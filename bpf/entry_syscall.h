@@ -30,9 +30,8 @@ static __always_inline struct sock *socket_of(struct task_struct *task, __u32 fd
 	return BPF_CORE_READ(socket, sk);
 }
 
-/* State of a socket, made when missing; a reused address starts anew. */
-static __noinline struct conn *table_conn(struct sock *sk, __u64 inode, __u16 family,
-					  __u16 protocol)
+/* Room for the state of a socket, made when missing; a reused address starts anew. */
+static __noinline struct conn *table_conn(struct sock *sk, __u64 inode)
 {
 	__u64 key = (__u64)sk;
 	__u32 zero = 0;
@@ -43,15 +42,15 @@ static __noinline struct conn *table_conn(struct sock *sk, __u64 inode, __u16 fa
 	if (task_unjudged())
 		return NULL;
 	empty = bpf_map_lookup_elem(&http_empty, &zero);
-	if (!empty || bpf_map_update_elem(&http_conn_table, &key, empty, BPF_ANY)) {
-		count(PROBE_DROP_NO_STATE);
+	if (!empty)
 		return NULL;
-	}
+	/* Perhaps another CPU has made it at the same time. */
+	bpf_map_update_elem(&http_conn_table, &key, empty, c ? BPF_ANY : BPF_NOEXIST);
 	c = bpf_map_lookup_elem(&http_conn_table, &key);
-	if (!c)
-		return NULL;
-	c->inode = inode;
-	conn_init(c, family, protocol);
+	if (c)
+		c->inode = inode;
+	else
+		count(PROBE_DROP_NO_STATE);
 	return c;
 }
 
@@ -83,11 +82,33 @@ static __always_inline bool call_peeks(struct call *call, __u64 nr)
 	return nr == NR_recvmsg && (call->arg2 & MSG_NOT_TAKEN);
 }
 
+static __always_inline void table_call(struct scratch *s, struct conn *c, struct sock *sk,
+				       struct piece *p, long ret)
+{
+	struct tcp_sock *tp;
+
+	if (lane_enter(c, p->dir & 1))
+		lane_wait(c, p->dir & 1);
+	forget();
+	if (!c->id)
+		conn_init(c, BPF_CORE_READ(sk, __sk_common.skc_family),
+			  BPF_CORE_READ(sk, sk_protocol));
+	tp = c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL;
+	if (p->call.kind == CALL_ACCEPT) {
+		c->touch_ns = p->now_ns;
+	} else if (c->phase != PHASE_OVER) {
+		p->len = p->call.kind == CALL_MMSG ? mmsg_bytes(&p->call, ret) : (__u32)ret;
+		if (p->len)
+			on_piece(s, c, sk, tp, p, false);
+	}
+	forget();
+	conn_leave(s, c, sk, tp, p->dir & 1, false);
+}
+
 static __always_inline int call_returns(struct pt_regs *regs, long ret)
 {
 	__u64 nr = call_number(regs), inode = 0;
 	struct task_struct *task;
-	struct tcp_sock *tp;
 	struct scratch *s;
 	struct piece *p;
 	__u8 dir;
@@ -123,20 +144,11 @@ static __always_inline int call_returns(struct pt_regs *regs, long ret)
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
 		return 0;
-	c = table_conn(sk, inode, family, BPF_CORE_READ(sk, sk_protocol));
+	c = table_conn(sk, inode);
 	if (!c || c->phase == PHASE_OVER)
 		return 0;
 	piece_init(p, 0, dir);
-	if (p->call.kind == CALL_ACCEPT) {
-		c->touch_ns = p->now_ns;
-		return 0;
-	}
-	p->len = p->call.kind == CALL_MMSG ? mmsg_bytes(&p->call, ret) : (__u32)ret;
-	tp = c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL;
-	if (p->len)
-		on_piece(s, c, sk, tp, p, false);
-	if (c->closing && p->dir == DIR_SEND)
-		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, false);
+	table_call(s, c, sk, p, ret);
 	return 0;
 }
 

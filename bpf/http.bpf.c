@@ -27,6 +27,7 @@
 #include "abi.h"
 #include "compat.h"
 #include "maps.h"
+#include "lanes.h"
 #include "threads.h"
 #include "times.h"
 #include "delays.h"

@@ -12,11 +12,19 @@ enum conn_phase {
 	PHASE_OVER,        /* not for us, not HTTP, or no longer HTTP */
 };
 
-/* The end was seen inside a send that has not returned: it will tell. */
+/* The end was seen during a call on the connection: it will tell. */
 enum closing {
 	CLOSING_NOT = 0,
 	CLOSING_END,
 	CLOSING_RESET,
+};
+
+/* Whose byte of conn->busy it is (lanes.h). */
+enum lane {
+	LANE_RECV = 0, /* these two as enum direction */
+	LANE_SEND,
+	LANE_SWEEP,
+	LANE_END, /* change of state, destruction */
 };
 
 enum conn_family {
@@ -49,8 +57,7 @@ struct stamp {
 
 /*
  * Lives in the socket's storage (socket entry) or in a hash by socket address
- * (system-call entry). Calls on one socket from two CPUs at once may race on
- * it; the price is one exchange told wrongly, never a crash, and seq shows it.
+ * (system-call entry). Changed by one program at a time (lanes.h).
  */
 struct conn {
 	__u64 id;
@@ -70,6 +77,7 @@ struct conn {
 	__u32 seq;
 	__u32 tgid;
 	__u32 tid;
+	__u32 busy; /* a byte for each enum lane */
 	__u16 head_len;
 	__u16 resp_kept; /* bytes of the current response already handed over */
 	__u8 phase;      /* enum conn_phase */
@@ -92,7 +100,6 @@ struct conn {
 	__u8 closing;     /* enum closing */
 	__u8 in_hand;     /* counted in its thread's number of requests in hand */
 	__u8 timed;       /* enum timed */
-	__u8 pad[4];
 	__u8 tail[8];
 	struct stamp begin;       /* of the thread, when it read the request */
 	struct probe_times spent; /* from then to the last byte of the response */

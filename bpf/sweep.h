@@ -18,8 +18,7 @@ static __always_inline int sock_state(struct sock *sk, int oldstate, int newstat
 	if (!c || !ends_exchange(c, sk, newstate))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!end_waits(c, tp, reset, true))
-		conn_closed(scratch(SCRATCH_STATE), c, sk, tp, reset, true);
+	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, false, true);
 	return 0;
 }
 
@@ -38,8 +37,8 @@ static __always_inline int sock_gone(struct sock *sk)
 	struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 
 	if (c)
-		conn_closed(scratch(SCRATCH_DESTROY), c, sk, bpf_skc_to_tcp_sock(sk),
-			    c->closing == CLOSING_RESET, true);
+		conn_end(scratch(SCRATCH_DESTROY), c, sk, bpf_skc_to_tcp_sock(sk),
+			 c->closing == CLOSING_RESET, true, true);
 	return 0;
 }
 
@@ -66,8 +65,7 @@ static __always_inline int tab_state(struct sock *sk, int oldstate, int newstate
 	if (!c || !ends_exchange(c, sk, newstate))
 		return 0;
 	tp = c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL;
-	if (!end_waits(c, tp, reset, false))
-		conn_closed(scratch(SCRATCH_STATE), c, sk, tp, reset, false);
+	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, false, false);
 	return 0;
 }
 
@@ -87,9 +85,9 @@ static __always_inline int tab_gone(struct sock *sk)
 
 	if (!c)
 		return 0;
-	conn_closed(scratch(SCRATCH_DESTROY), c, sk,
-		    c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL,
-		    c->closing == CLOSING_RESET, false);
+	conn_end(scratch(SCRATCH_DESTROY), c, sk,
+		 c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL,
+		 c->closing == CLOSING_RESET, true, false);
 	bpf_map_delete_elem(&http_conn_table, &key);
 	return 0;
 }
@@ -104,12 +102,12 @@ int BPF_PROG(http_tab_gone, struct sock *sk)
 }
 
 /* Tells what moved since the last record, and requests that wait too long. */
-static __always_inline void sweep_conn(struct conn *c, struct sock *sk)
+static __always_inline void sweep_tell(struct conn *c, struct sock *sk)
 {
 	struct scratch *s = scratch(SCRATCH_SWEEP);
 	__u32 has = PROBE_HAS_PROGRESS;
 
-	if (!s || c->phase == PHASE_UNKNOWN || c->phase == PHASE_OVER)
+	if (!s || c->phase == PHASE_OVER)
 		return;
 	if (c->phase == PHASE_REQUEST && !c->reported && c->read_ns < sweep.older_ns)
 		has |= PROBE_HAS_START;
@@ -119,6 +117,21 @@ static __always_inline void sweep_conn(struct conn *c, struct sock *sk)
 	s->rec.now_ns = bpf_ktime_get_ns();
 	s->rec.resp_off = s->rec.resp_end = c->role == PROBE_ROLE_SERVER ? c->tx_off : c->rx_off;
 	emit(s, c, sk, has);
+}
+
+static __always_inline void sweep_conn(struct conn *c, struct sock *sk)
+{
+	if (c->phase == PHASE_UNKNOWN || c->phase == PHASE_OVER)
+		return;
+	if (lane_enter(c, LANE_SWEEP)) {
+		/* The next sweep will do, but silence is the end of a Unix socket. */
+		if (!c->is_unix || !sweep.unix_alive)
+			goto leave;
+		lane_wait(c, LANE_SWEEP);
+	}
+	sweep_tell(c, sk);
+leave:
+	lane_leave(c, LANE_SWEEP);
 }
 
 /* Iterator over socket storage, kernel 5.9. 0.7 ms per 5,000 sockets. */

@@ -98,6 +98,7 @@ type unitConn struct {
 	Seq        uint32
 	Tgid       uint32
 	Tid        uint32
+	Busy       uint32
 	HeadLen    uint16
 	RespKept   uint16
 	Phase      uint8
@@ -120,7 +121,6 @@ type unitConn struct {
 	Closing    uint8
 	InHand     uint8
 	Timed      uint8
-	Pad        [4]uint8
 	Tail       [8]uint8
 	Begin      struct {
 		_           structs.HostLayout
@@ -262,12 +262,13 @@ const (
 	unitProbeCountPROBE_DROP_NO_THREAD       unitProbeCount = 17
 	unitProbeCountPROBE_DROP_NO_DELAYS       unitProbeCount = 18
 	unitProbeCountPROBE_DROP_NOT_ASKED       unitProbeCount = 19
-	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 20
+	unitProbeCountPROBE_COUNT_RACED          unitProbeCount = 20
+	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 21
 )
 
 type unitProbeCounters struct {
 	_        structs.HostLayout
-	Value    [20]uint64
+	Value    [21]uint64
 	NextConn uint64
 }
 

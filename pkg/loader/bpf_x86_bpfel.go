@@ -40,6 +40,7 @@ type bpfConn struct {
 	Seq        uint32
 	Tgid       uint32
 	Tid        uint32
+	Busy       uint32
 	HeadLen    uint16
 	RespKept   uint16
 	Phase      uint8
@@ -62,7 +63,6 @@ type bpfConn struct {
 	Closing    uint8
 	InHand     uint8
 	Timed      uint8
-	Pad        [4]uint8
 	Tail       [8]uint8
 	Begin      struct {
 		_           structs.HostLayout
@@ -145,12 +145,13 @@ const (
 	bpfProbeCountPROBE_DROP_NO_THREAD       bpfProbeCount = 17
 	bpfProbeCountPROBE_DROP_NO_DELAYS       bpfProbeCount = 18
 	bpfProbeCountPROBE_DROP_NOT_ASKED       bpfProbeCount = 19
-	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 20
+	bpfProbeCountPROBE_COUNT_RACED          bpfProbeCount = 20
+	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 21
 )
 
 type bpfProbeCounters struct {
 	_        structs.HostLayout
-	Value    [20]uint64
+	Value    [21]uint64
 	NextConn uint64
 }
 

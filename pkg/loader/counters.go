@@ -34,6 +34,7 @@ var counterNames = [bpfProbeCountPROBE_COUNT_MAX]string{
 	bpfProbeCountPROBE_DROP_NO_THREAD:       "kernel.dropped.no_thread",
 	bpfProbeCountPROBE_DROP_NO_DELAYS:       "kernel.dropped.no_delays",
 	bpfProbeCountPROBE_DROP_NOT_ASKED:       "kernel.dropped.not_asked",
+	bpfProbeCountPROBE_COUNT_RACED:          "kernel.raced",
 }
 
 // Counters appends every counter to dst, summed over CPUs, plus how often each

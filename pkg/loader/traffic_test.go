@@ -48,6 +48,7 @@ func trafficScenarios() []scenario {
 			}
 		}},
 		{"by io_uring", exchangeByUring},
+		{"answer while the next request is read", answerWhileReading},
 		{"whole answer by sendfile", func(s *stage) {
 			client, server := s.tcp()
 			client.write(get(s.target))
