@@ -15,6 +15,10 @@ import (
 // missed, and what nobody told shows in the counts of the clients.
 const recursion = "kernel.dropped.recursion"
 
+// raced counts hooks that found another one on their connection, and it did not
+// leave in time: its CPU was taken away. What was told wrongly shows in the counts.
+const raced = "kernel.raced"
+
 // lossNames are the counters that say that something was seen, or was to be
 // seen, and is gone. What others on the host send that is no HTTP is no loss.
 func lossNames() []string {

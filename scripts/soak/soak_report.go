@@ -27,8 +27,8 @@ Measured %s on Linux %s with %d CPUs: %v of mixed load. All CPUs were %.0f %% bu
 	}
 	b.WriteString("\n")
 	b.WriteString(k.checks.list())
-	fmt.Fprintf(&b, "\nThe kernel left out %d runs of hooks that were interrupted on their CPU (`%s`, of any socket of the host); the end of a connection has two hooks.\n",
-		k.sums.selfCounters()[recursion], recursion)
+	fmt.Fprintf(&b, "\nThe kernel left out %d runs of hooks that were interrupted on their CPU (`%s`, of any socket of the host); the end of a connection has two hooks. %d did not wait any longer for another one on the same connection (`%s`).\n",
+		k.sums.selfCounters()[recursion], recursion, k.sums.selfCounters()[raced], raced)
 	b.WriteString(`
 Every minute; *open* are requests under way, *events lost* since the start:
 
