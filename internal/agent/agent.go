@@ -48,6 +48,8 @@ type Agent struct {
 	counters  []loader.Counter
 	sweeps    sweepTimer
 	interval  time.Duration // until the next drain
+	yieldedNS uint64        // when others of this program last had the thread
+	shared    bool          // they have no other
 	quiet     int           // drains since one that found a record
 	nextFlush uint64
 	nextLog   uint64

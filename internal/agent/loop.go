@@ -22,6 +22,10 @@ const (
 	maxDrain    = 4 * time.Millisecond
 	idleDrain   = 8 * time.Millisecond
 	quietDrains = 25
+	// maxHold is how long the pipeline keeps its thread to itself. Letting others
+	// run wakes another thread, which looks for work and finds none; not doing so
+	// makes the Go scheduler send that signal.
+	maxHold = 9 * time.Millisecond
 	// minDrain is when the ring fills fast.
 	minDrain = time.Millisecond
 	// fillTarget is the part of the ring that one interval may fill.
@@ -37,12 +41,10 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.nextFlush = now + uint64(a.live.Interval)
 	a.nextLog = now + uint64(a.live.LogInterval)
 	a.stats.Start()
+	a.shared = runtime.GOMAXPROCS(0) == 1
 	defer a.parts.pipeline.end()
 	for ctx.Err() == nil {
-		// The sleep does not let others run. Not after it: being scheduled takes back
-		// a stop that the garbage collector asked for meanwhile, and on a CPU that
-		// both share it would ask, and spin, for seconds.
-		runtime.Gosched()
+		a.yield()
 		a.clock.Sleep(a.interval)
 		a.parts.enter(stageReader)
 		if err := a.drain(); err != nil {
@@ -66,6 +68,18 @@ func (a *Agent) loop(ctx context.Context) error {
 		a.mailbox.answerAll()
 	}
 	return nil
+}
+
+// yield lets others run, which the sleep does not. It stands before the sleep:
+// being scheduled takes back a stop that the garbage collector asked for
+// meanwhile, and on a CPU that both share it would ask, and spin, for seconds.
+func (a *Agent) yield() {
+	now := a.clock.Now()
+	if !a.shared && now+uint64(a.interval) < a.yieldedNS+uint64(maxHold) {
+		return
+	}
+	runtime.Gosched()
+	a.yieldedNS = now
 }
 
 // drain reads the ring to its end and chooses when to do so again.
