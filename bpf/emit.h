@@ -30,7 +30,18 @@ static __always_inline void fill_conn(struct probe_conn *to, struct conn *c, str
 			__builtin_bswap16(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 		to->remote_port = __builtin_bswap16(BPF_CORE_READ(skc, skc_dport));
 	}
-	bpf_get_current_comm(to->comm, sizeof(to->comm));
+	__builtin_memcpy(to->comm, c->comm, sizeof(to->comm));
+}
+
+/* The task at hand has read or sent the request, or at least its answer. */
+static __always_inline void belongs_here(struct conn *c)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	c->tgid = id >> 32;
+	c->tid = (__u32)id;
+	if (!c->announced)
+		bpf_get_current_comm(c->comm, sizeof(c->comm));
 }
 
 /*

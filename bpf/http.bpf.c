@@ -69,8 +69,7 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		keep_head(s, c, n);
 		start_request(c, sk, tp, p, n, trusted);
 	} else {
-		c->tgid = bpf_get_current_pid_tgid() >> 32;
-		c->tid = (__u32)bpf_get_current_pid_tgid();
+		belongs_here(c);
 		begin_response(s, c, sk, tp, p, n, trusted);
 	}
 }

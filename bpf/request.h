@@ -17,11 +17,8 @@ static __always_inline void keep_head(struct scratch *s, struct conn *c, __u64 n
 static __always_inline void start_request(struct conn *c, struct sock *sk, struct tcp_sock *tp,
 					  struct piece *p, __u64 n, const bool trusted)
 {
-	__u64 id = bpf_get_current_pid_tgid();
-
 	c->phase = PHASE_REQUEST;
-	c->tgid = id >> 32;
-	c->tid = (__u32)id;
+	belongs_here(c);
 	c->req_off = p->off;
 	c->read_ns = c->start_ns = p->now_ns;
 	c->head_len = n;

@@ -122,6 +122,7 @@ type unitConn struct {
 	InHand     uint8
 	Timed      uint8
 	Tail       [8]uint8
+	Comm       [16]uint8
 	Begin      struct {
 		_           structs.HostLayout
 		Part        [10]uint64

@@ -120,6 +120,29 @@ func expectIn(t *testing.T, what string, got uint64, want span) {
 	}
 }
 
+// A sweep runs in a task of the observer, and the end of a connection in any:
+// the connection has the command name of the task that has the request.
+func TestCommandOfUnanswered(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		obs := observe(t, loader.Options{Source: source, Server: true, Client: true, Comms: []string{player.comm}})
+		player.play(order{Scenario: "ask on a connection and keep it"})
+		obs.sweep(obs.clock.Now())
+		player.play(order{Scenario: "close the kept connection"})
+		for end := time.Now().Add(patience); len(obs.requests) < 2 && time.Now().Before(end); {
+			obs.poll()
+		}
+		if len(obs.requests) != 2 {
+			t.Fatalf("%d exchanges, want 2", len(obs.requests))
+		}
+		for _, q := range obs.requests {
+			if q.Conn.Comm != player.comm {
+				t.Errorf("%s: command %q, want %q", q.Role, q.Conn.Comm, player.comm)
+			}
+		}
+	})
+}
+
 // A request that nobody answers is told by a sweep, once, and is one exchange
 // when its answer comes at last.
 func TestSweepTellsUnanswered(t *testing.T) {

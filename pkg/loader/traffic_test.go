@@ -61,6 +61,16 @@ func trafficScenarios() []scenario {
 			client.exchange(get(s.target), answerOf(200, "kept"))
 			s.kept, s.open = [2]*end{client, server}, nil
 		}},
+		{"ask on a connection and keep it", func(s *stage) {
+			client, server := s.tcp()
+			client.write(get(s.target))
+			server.read()
+			s.kept, s.open = [2]*end{client, server}, nil
+		}},
+		{"close the kept connection", func(s *stage) {
+			s.kept[0].close()
+			s.kept[1].close()
+		}},
 		{"ask on the kept connection", func(s *stage) {
 			client, server := s.kept[0], s.kept[1]
 			client.write(get(s.target))
