@@ -43,17 +43,18 @@ type Agent struct {
 	host    *hostWatch         // nil when not
 	delays  delayWatch
 
-	record    events.Record
-	decodeErr uint64 // records that did not decode
-	counters  []loader.Counter
-	sweeps    sweepTimer
-	interval  time.Duration // until the next drain
-	yieldedNS uint64        // when others of this program last had the thread
-	shared    bool          // they have no other
-	quiet     int           // drains since one that found a record
-	nextFlush uint64
-	nextLog   uint64
-	batchNS   uint64
+	record     events.Record
+	decodeErr  uint64 // records that did not decode
+	counters   []loader.Counter
+	sweeps     sweepTimer
+	interval   time.Duration // until the next drain
+	yieldedNS  uint64        // when others of this program last had the thread
+	shared     bool          // they have no other
+	quiet      int           // drains since one that found a record
+	nextFlush  uint64
+	nextLog    uint64
+	nextForget uint64
+	batchNS    uint64
 
 	deliver *delivery
 	// exported are the counters of exporters that were replaced. replaceExport:

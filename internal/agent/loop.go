@@ -30,6 +30,8 @@ const (
 	minDrain = time.Millisecond
 	// fillTarget is the part of the ring that one interval may fill.
 	fillTarget = 0.25
+	// forgetEvery is between two looks for processes and services that are idle.
+	forgetEvery = time.Minute
 	// lastFlush bounds what an exporter that is replaced may take to send what
 	// it has queued.
 	lastFlush = 5 * time.Second
@@ -40,6 +42,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	now := a.clock.Now()
 	a.nextFlush = now + uint64(a.live.Interval)
 	a.nextLog = now + uint64(a.live.LogInterval)
+	a.nextForget = now + uint64(forgetEvery)
 	a.stats.Start()
 	a.shared = runtime.GOMAXPROCS(0) == 1
 	defer a.parts.pipeline.end()
@@ -174,8 +177,13 @@ func (a *Agent) sweepNow(olderNS uint64, unix bool) error {
 	return nil
 }
 
-// periodic flushes the interval and writes the log line when they are due.
+// periodic does what is due: it flushes the interval, writes the log line, and
+// forgets who has not been asked for in a while.
 func (a *Agent) periodic() error {
+	if due(&a.nextForget, a.batchNS, forgetEvery) {
+		a.names.Forget(a.batchNS)
+		a.routes.Forget(a.batchNS)
+	}
 	if a.export != nil && due(&a.nextFlush, a.batchNS, a.live.Interval) {
 		a.parts.enter(stageFlush)
 		if err := a.flush(); err != nil {

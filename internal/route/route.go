@@ -111,29 +111,27 @@ type Stats struct {
 	Capped, Overflow uint64
 	// CacheResets counts how often the cache was full and emptied.
 	CacheResets uint64
-	// Evicted counts the services that were forgotten to make room for others.
+	// Evicted counts the services that were forgotten to make room for others,
+	// not those that were idle.
 	Evicted uint64
 }
 
 // table maps the targets of one service to templates.
 type table struct {
-	all      *Services
-	service  string
-	usedAt   uint64 // Services.uses at the last turn to it
-	cache    map[string]string
-	routes   map[string]string // every template, by itself
-	root     node
-	rootPath []byte
-	buf      []byte
+	all     *Services
+	service string
+	usedAt  uint64 // Services.uses at the last turn to it
+	usedNS  uint64 // ... and the time, or a little earlier
+	cache   map[string]string
+	routes  map[string]string // every template, by itself
+	root    node
 }
 
 func newTable(all *Services, service string) *table {
 	t := &table{
 		all: all, service: service,
-		cache:    make(map[string]string),
-		routes:   make(map[string]string),
-		rootPath: []byte("/"),
-		buf:      make([]byte, 0, 2*maxTemplate),
+		cache:  make(map[string]string),
+		routes: make(map[string]string),
 	}
 	for i := range all.patterns {
 		text := all.patterns[i].text
@@ -178,7 +176,7 @@ func (t *table) pathOf(target []byte) (path []byte, fixed string) {
 	}
 	rest := cutQuery(target[i+len("://"):])
 	if i = bytes.IndexByte(rest, '/'); i < 0 {
-		return t.rootPath, ""
+		return t.all.rootPath, ""
 	}
 	return rest[i:], ""
 }
@@ -206,7 +204,7 @@ func (t *table) derive(path []byte) string {
 	if capped {
 		t.all.stats.Capped++
 	}
-	if s, ok := t.routes[string(t.buf)]; ok {
+	if s, ok := t.routes[string(t.all.buf)]; ok {
 		return s
 	}
 	if len(t.routes) >= t.all.opts.MaxRoutes {
@@ -215,17 +213,17 @@ func (t *table) derive(path []byte) string {
 	}
 	t.all.makeRoom(t)
 	t.all.routes++
-	s := string(t.buf)
+	s := string(t.all.buf)
 	t.routes[s] = s
 	t.root.insert(s)
 	return s
 }
 
-// render writes the template of a path into t.buf. It reports whether a full
+// render writes the template of a path into Services.buf. It reports whether a full
 // node turned a word into "*".
 func (t *table) render(path []byte) (capped bool) {
 	const rest = "/*"
-	buf := t.buf[:0]
+	buf := t.all.buf[:0]
 	at := &t.root
 	dropSlash := false
 	var before []byte
@@ -259,7 +257,7 @@ func (t *table) render(path []byte) (capped bool) {
 		before = seg
 		seg, tail, more = cutSegment(tail)
 	}
-	t.buf = buf
+	t.all.buf = buf
 	return capped
 }
 

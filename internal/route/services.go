@@ -2,7 +2,10 @@
 
 package route
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Limits of Services.
 const (
@@ -12,12 +15,15 @@ const (
 	// routesFactor times MaxRoutes is how many templates all services have
 	// together.
 	routesFactor = 2
+	// idleService is how long a service is remembered that is not asked for.
+	idleService = 5 * time.Minute
 )
 
 // Services maps targets to templates, with a table for each service: what one is
 // asked for takes no template and no word from another. Together they have at
 // most twice MaxRoutes templates and CacheSize cached paths; where these are too
-// few, the service unused for longest is forgotten and begins anew. It is not
+// few, the service unused for longest is forgotten and begins anew, and so does
+// one that is not asked for in five minutes (Forget). It is not
 // safe for concurrent use: the one goroutine that handles requests owns it.
 type Services struct {
 	opts     Options
@@ -25,6 +31,9 @@ type Services struct {
 	tables   map[string]*table
 	last     *table
 	uses     uint64
+	nowNS    uint64 // of the last Forget
+	rootPath []byte
+	buf      []byte // for the template that is worked out
 	stats    Stats
 	// routes and cached are of all tables, routes without patterns.
 	routes, cached int
@@ -39,6 +48,7 @@ func NewServices(opts Options) (*Services, error) {
 		return nil, err
 	}
 	s := &Services{opts: opts.withDefaults(), tables: make(map[string]*table), maxServices: maxServices}
+	s.rootPath, s.buf = []byte("/"), make([]byte, 0, 2*maxTemplate)
 	s.maxRoutes = routesFactor * s.opts.MaxRoutes
 	for _, text := range opts.Patterns {
 		p, err := parsePattern(text)
@@ -72,8 +82,22 @@ func (s *Services) of(service string) *table {
 		t = newTable(s, strings.Clone(service))
 		s.tables[t.service] = t
 	}
-	t.usedAt = s.uses
+	t.usedAt, t.usedNS = s.uses, s.nowNS
 	return t
+}
+
+// Forget forgets the services that nobody has asked for in the last five minutes,
+// or a little more. nowNS is the present time on any monotonic clock.
+func (s *Services) Forget(nowNS uint64) {
+	if s.last != nil {
+		s.last.usedNS = s.nowNS // its uses in a row were not noted
+	}
+	for _, t := range s.tables {
+		if t.usedNS < s.nowNS && nowNS-t.usedNS > uint64(idleService) {
+			s.drop(t)
+		}
+	}
+	s.nowNS, s.last = nowNS, nil
 }
 
 // makeRoom forgets other services until one more template of this one fits.
@@ -94,10 +118,14 @@ func (s *Services) evict(but *table) {
 	if oldest == nil {
 		return
 	}
-	s.routes -= len(oldest.routes) - len(s.patterns)
-	s.cached -= len(oldest.cache)
 	s.stats.Evicted++
-	delete(s.tables, oldest.service)
+	s.drop(oldest)
+}
+
+func (s *Services) drop(t *table) {
+	s.routes -= len(t.routes) - len(s.patterns)
+	s.cached -= len(t.cache)
+	delete(s.tables, t.service)
 }
 
 // makeCacheRoom empties all caches when they are full.

@@ -5,6 +5,7 @@ package route
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -72,6 +73,42 @@ func TestServicesAreBounded(t *testing.T) {
 		if got := s.Template(fmt.Sprint("t", service), []byte("/one")); got != "/one" || len(s.tables) > 8 {
 			t.Errorf("%s of service %d of %d", got, service, len(s.tables))
 		}
+	}
+}
+
+// A service that nobody asks for leaves, with what it took of the limits; one
+// that is asked for all the time stays, also when it is the only one.
+func TestServicesForgetTheIdle(t *testing.T) {
+	s := servicesOf(t, Options{Patterns: []string{"/p/{x}"}})
+	now := uint64(time.Hour)
+	ask := func(service string) { s.Template(service, []byte("/word/"+service)) }
+	s.Forget(now)
+	ask("brief")
+	for range 12 {
+		ask("busy")
+		now += uint64(time.Minute)
+		s.Forget(now)
+	}
+	if len(s.tables) != 1 || s.tables["busy"] == nil || s.routes != 1 || s.cached != 1 {
+		t.Errorf("%d services, %d routes, %d paths cached", len(s.tables), s.routes, s.cached)
+	}
+	// Looks that are far between do not take it for idle.
+	for range 3 {
+		ask("busy")
+		now += uint64(time.Hour)
+		s.Forget(now)
+	}
+	if s.tables["busy"] == nil {
+		t.Error("forgotten although it was in use")
+	}
+	now += uint64(time.Hour)
+	s.Forget(now)
+	if st := s.Stats(); len(s.tables) != 0 || st.Routes != 1 || st.Evicted != 0 {
+		t.Errorf("%d services, %+v", len(s.tables), st)
+	}
+	ask("busy")
+	if st := s.Stats(); st.Routes != 2 {
+		t.Errorf("%d routes", st.Routes)
 	}
 }
 

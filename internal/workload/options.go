@@ -26,6 +26,9 @@ const (
 	// maxDoubtsPerSecond of them may be because of command names.
 	maxDoubtsPerSecond = 128
 
+	// idleEntry is how long a process is remembered that is not asked for.
+	idleEntry = 5 * time.Minute
+
 	// maxWait is how long a name may take before a provisional one is given.
 	maxWait = time.Second
 	// kubeletPatience is how much of it a look-up waits for the kubelet.

@@ -68,6 +68,7 @@ type entry struct {
 	name        *Name // nil while it is looked up
 	process     identity
 	checkedNS   uint64
+	usedNS      uint64
 	comms       [2]string // command names that it was looked at under
 	used        bool      // since the hand last passed
 	provisional bool
@@ -141,7 +142,7 @@ func (r *Resolver) Close() { r.lookups.close() }
 // A known pair costs one map look-up and allocates nothing; a new one costs
 // three small reads from /proc, which wait for nobody. A name stays as long as
 // the process lives, and after it, until another process has its pid: that is
-// seen at once where comm differs, else within ten seconds.
+// seen at once where comm differs, else within ten seconds. Forget ends that.
 func (r *Resolver) Resolve(pid uint32, port uint16, comm string, nowNS uint64) (*Name, bool) {
 	key := uint64(pid)<<16 | uint64(port)
 	i, known := r.index[key]
@@ -149,7 +150,7 @@ func (r *Resolver) Resolve(pid uint32, port uint16, comm string, nowNS uint64) (
 		i = r.insert(key, comm, nowNS)
 	}
 	e := &r.entries[i]
-	e.used = known
+	e.used, e.usedNS = known, nowNS
 	if e.name == nil {
 		return r.await(e, nowNS)
 	}
@@ -222,13 +223,33 @@ func (r *Resolver) insert(key uint64, comm string, nowNS uint64) int32 {
 // algorithm: nearly LRU, and a hit only sets a bit).
 func (r *Resolver) victim() int {
 	for {
-		i := r.hand
-		r.hand = (r.hand + 1) % len(r.entries)
+		i := r.hand % len(r.entries) // some may have been forgotten
+		r.hand = (i + 1) % len(r.entries)
 		if !r.entries[i].used {
 			return i
 		}
 		r.entries[i].used = false
 	}
+}
+
+// Forget forgets the processes that nobody has asked for in the last five
+// minutes; one that is asked for again is read again.
+func (r *Resolver) Forget(nowNS uint64) {
+	for i := len(r.entries) - 1; i >= 0; i-- {
+		e := &r.entries[i]
+		if int64(nowNS-e.usedNS) <= int64(idleEntry) || r.waiting[e.key] != nil {
+			continue
+		}
+		delete(r.index, e.key)
+		last := len(r.entries) - 1
+		if i < last {
+			*e = r.entries[last]
+			r.index[e.key] = int32(i)
+		}
+		r.entries[last] = entry{}
+		r.entries = r.entries[:last]
+	}
+	r.count.Store(int64(len(r.entries)))
 }
 
 // recheck looks whether the entry's pid still belongs to the same process and

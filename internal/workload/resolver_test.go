@@ -281,6 +281,42 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// Of the processes that came and went only those that are still asked for stay.
+func TestForgetsTheIdle(t *testing.T) {
+	const pids = 50
+	r := newResolver(t, Options{ProcRoot: newFakeProc(t).root, MaxEntries: 2 * pids})
+	name := func(pid uint32) string { return fmt.Sprint("p", pid) }
+	for pid := range uint32(pids) {
+		serviceOf(t, r, pid, 0, name(pid), at(0))
+	}
+	kept := []uint32{3, 17, 49}
+	for _, pid := range kept {
+		serviceOf(t, r, pid, 0, name(pid), at(time.Minute))
+	}
+	r.Forget(at(idleEntry))
+	if got := r.Stats().Entries; got != pids {
+		t.Errorf("%d entries after %v, want %d", got, idleEntry, pids)
+	}
+	r.Forget(at(idleEntry + time.Second))
+	if got := r.Stats(); got.Entries != len(kept) || len(r.index) != len(kept) || got.Evicted != 0 {
+		t.Errorf("%d entries, %d in the index, %d evicted; want %d, as many, none", got.Entries, len(r.index), got.Evicted, len(kept))
+	}
+	for key, i := range r.index {
+		if r.entries[i].key != key {
+			t.Errorf("the index leads from %d to %d", key, r.entries[i].key)
+		}
+	}
+	// All find room again, and the hand its way.
+	for pid := range uint32(3 * pids) {
+		if got := serviceOf(t, r, pid, 0, name(pid), at(idleEntry+2*time.Second)); got != name(pid) {
+			t.Fatalf("pid %d: %q", pid, got)
+		}
+	}
+	if got := r.Stats(); got.Entries != 2*pids || got.Evicted != pids {
+		t.Errorf("%d entries, %d evicted; want %d and %d", got.Entries, got.Evicted, 2*pids, pids)
+	}
+}
+
 func TestPortsOfOneProcessAreApart(t *testing.T) {
 	proc := newFakeProc(t)
 	proc.start(fakeProcess{pid: 5, start: 1, exe: "/bin/a"})
