@@ -76,7 +76,7 @@ func withPeer(s settings, network, address string, resets bool) (row, error) {
 	c := x.Counters()
 	one := row{
 		name: "peer never reads, " + network, lines: s.lines, counters: c, connections: c.Reconnects, most: most,
-		limit: peerQueue, books: true, idle: cpu / time.Duration(watchTime/time.Second),
+		limit: peerQueue, books: true, idle: cpu / (watchTime / time.Second),
 	}
 	if resets {
 		one.name = "peer resets each connection, " + network
