@@ -102,8 +102,8 @@ struct conn {
 	__u8 timed;       /* enum timed */
 	__u8 tail[8];
 	__u8 comm[PROBE_COMM_LEN]; /* of tid, when the first request told began */
-	struct stamp begin;       /* of the thread, when it read the request */
-	struct probe_times spent; /* from then to the last byte of the response */
+	struct stamp begin;        /* of the thread, when it read the request */
+	struct probe_times spent;  /* from then to the last byte of the response */
 	__u8 head[PROBE_HEAD_MAX];
 };
 

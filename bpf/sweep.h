@@ -101,17 +101,22 @@ int BPF_PROG(http_tab_gone, struct sock *sk)
 	return 0;
 }
 
-/* Tells what moved since the last record, and requests that wait too long. */
+/* What moved since the last record, and a request that waits too long; 0: nothing. */
+static __always_inline __u32 sweep_has(struct conn *c)
+{
+	if (c->phase == PHASE_UNKNOWN || c->phase == PHASE_OVER)
+		return 0;
+	if (c->phase == PHASE_REQUEST && !c->reported && c->read_ns < sweep.older_ns)
+		return PROBE_HAS_PROGRESS | PROBE_HAS_START;
+	return c->dirty || (c->is_unix && sweep.unix_alive) ? PROBE_HAS_PROGRESS : 0;
+}
+
 static __always_inline void sweep_tell(struct conn *c, struct sock *sk)
 {
 	struct scratch *s = scratch(SCRATCH_SWEEP);
-	__u32 has = PROBE_HAS_PROGRESS;
+	__u32 has = sweep_has(c);
 
-	if (!s || c->phase == PHASE_OVER)
-		return;
-	if (c->phase == PHASE_REQUEST && !c->reported && c->read_ns < sweep.older_ns)
-		has |= PROBE_HAS_START;
-	if (has == PROBE_HAS_PROGRESS && !c->dirty && !(c->is_unix && sweep.unix_alive))
+	if (!s || !has)
 		return;
 	s->rec.resp_len = 0;
 	s->rec.now_ns = bpf_ktime_get_ns();
@@ -119,9 +124,10 @@ static __always_inline void sweep_tell(struct conn *c, struct sock *sk)
 	emit(s, c, sk, has);
 }
 
+/* Looks before it enters, which takes the cache line from the CPU that serves. */
 static __always_inline void sweep_conn(struct conn *c, struct sock *sk)
 {
-	if (c->phase == PHASE_UNKNOWN || c->phase == PHASE_OVER)
+	if (!sweep_has(c))
 		return;
 	if (lane_enter(c, LANE_SWEEP)) {
 		/* The next sweep will do, but silence is the end of a Unix socket. */
