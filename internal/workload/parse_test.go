@@ -99,6 +99,32 @@ func TestProgramName(t *testing.T) {
 		{"bash", "-bash", "bash"},
 		{"dash", "sh -c while:;do:;done", "dash"},
 		{"busybox", "busybox sh /init.sh", "busybox:init.sh"},
+		// Options of one letter that stand together, or before their value: what
+		// follows is a program, or program text that is nobody's name.
+		{"python3.11", "python3 -mhttp.server 8000", "python3:http.server"},
+		{"python3.11", "python3 -um http.server 8000", "python3:http.server"},
+		{"python3.11", "python3 -Eumhttp.server 8000", "python3:http.server"},
+		{"python3.11", "python3 -uc token='s3cret'", "python3"},
+		{"python3.11", "python3 -cprint(1) a", "python3"},
+		{"python3.11", "python3 -Wignore -Xdev -u app.py", "python3:app.py"},
+		{"bash", "bash -lc curl\x00http://h/p?token=s3cret", "bash"},
+		{"bash", "bash -euxc run\x00it", "bash"},
+		{"bash", "bash -euo pipefail -c run\x00it", "bash"},
+		{"bash", "bash -euo pipefail run.sh", "bash:run.sh"},
+		{"bash", "bash +eo posix -u run.sh", "bash:run.sh"},
+		{"perl", "perl -we print", "perl"},
+		{"perl", "perl -MIO::Socket -lne print", "perl"},
+		{"perl", "perl -Mstrict -MSome::Role -Ilib -i.bake x.pl", "perl:x.pl"},
+		{"ruby", "ruby -ne print", "ruby"},
+		{"ruby", "ruby -run -e httpd . -p 8000", "ruby"},
+		{"ruby", "ruby -rdate -W:experimental -Ilib x.rb", "ruby:x.rb"},
+		// Links to busybox.
+		{"busybox", "httpd -f -p 8080", "busybox:httpd"},
+		{"busybox", "/usr/bin/wget -qO- http://h/p?token=s3cret", "busybox:wget"},
+		{"busybox", "busybox httpd -f -p 8080", "busybox:httpd"},
+		{"busybox", "/bin/sh /run.sh", "busybox:run.sh"},
+		{"busybox", "ash /run.sh", "busybox:run.sh"},
+		{"busybox", "-sh -l", "busybox"},
 		{"dotnet", "dotnet exec --depsfile a.json Shop.dll", "dotnet:Shop.dll"},
 	}
 	for _, tt := range tests {

@@ -21,6 +21,11 @@ type interpreter struct {
 	value []string
 	// commands may stand before the program: `deno run main.ts`.
 	commands []string
+	// clustered: options of one letter may stand together, with the value of the
+	// last behind it: -euo pipefail, -mhttp.server. A letter of attached ends
+	// them: what follows is its own value, and no value comes after it.
+	clustered bool
+	attached  string
 }
 
 // interpreters is a read-only table; no name occurs twice.
@@ -30,6 +35,8 @@ var interpreters = [...]interpreter{
 		program: []string{"-m"},
 		inline:  []string{"-c"},
 		value:   []string{"-W", "-X", "--check-hash-based-pycs"},
+
+		clustered: true,
 	},
 	{
 		names:  []string{"node", "nodejs"},
@@ -41,6 +48,8 @@ var interpreters = [...]interpreter{
 		names:  []string{"ruby", "jruby"},
 		inline: []string{"-e"},
 		value:  []string{"-r", "-I", "-C", "-E"},
+
+		clustered: true, attached: "FKTWix",
 	},
 	{
 		names:   []string{"java"},
@@ -54,7 +63,10 @@ var interpreters = [...]interpreter{
 		inline:  []string{"-r", "--run"},
 		value:   []string{"-S", "--server", "-t", "--docroot", "-d", "--define", "-c", "--php-ini"},
 	},
-	{names: []string{"perl"}, inline: []string{"-e", "-E"}, value: []string{"-I"}},
+	{
+		names: []string{"perl"}, inline: []string{"-e", "-E"}, value: []string{"-I"},
+		clustered: true, attached: "CDFMVdimx",
+	},
 	{names: []string{"dotnet"}, commands: []string{"exec"}, value: []string{"--depsfile", "--runtimeconfig", "--fx-version", "--additionalprobingpath"}},
 	{
 		names:  []string{"bash", "sh", "dash", "zsh", "ksh", "busybox"},
@@ -62,6 +74,8 @@ var interpreters = [...]interpreter{
 		value:  []string{"-o", "+o", "-O", "+O", "--rcfile", "--init-file"},
 		// busybox sh script
 		commands: []string{"sh", "ash"},
+
+		clustered: true,
 	},
 }
 
@@ -81,10 +95,43 @@ func interpreterOf(exe string) (interpreter, bool) {
 // or exe alone when there is none to be seen (a shell, a one-liner).
 func (lang interpreter) programName(exe string, args []string) string {
 	exe = majorVersion(exe)
+	if applet := lang.applet(exe, args); applet != "" {
+		return exe + ":" + applet
+	}
 	if program := lang.find(args); program != "" {
 		return exe + ":" + program
 	}
 	return exe
+}
+
+// applet is what busybox was called as, by a link of that name, where it is no
+// shell: the arguments are the applet's own, and may hold what must not be shown.
+func (lang interpreter) applet(exe string, args []string) string {
+	if exe != "busybox" || len(args) == 0 {
+		return ""
+	}
+	name := strings.TrimPrefix(baseName(args[0]), "-")
+	if slices.Contains(lang.names, name) || slices.Contains(lang.commands, name) {
+		return ""
+	}
+	return name
+}
+
+// spread takes options of one letter apart: the one that takes a value, of -euo
+// it is -o, and the value that stands behind it, of -mhttp.server http.server.
+func (lang interpreter) spread(arg string) (option, value string) {
+	if !lang.clustered || len(arg) < 2 || arg[0] != '-' && arg[0] != '+' || arg[1] == '-' {
+		return arg, ""
+	}
+	for i := 1; i < len(arg) && strings.IndexByte(lang.attached, arg[i]) < 0; i++ {
+		option = arg[:1] + arg[i:i+1]
+		for _, taking := range [][]string{lang.program, lang.inline, lang.value} {
+			if slices.Contains(taking, option) {
+				return option, arg[i+1:]
+			}
+		}
+	}
+	return arg, ""
 }
 
 // find returns the program's base name, or "".
@@ -96,9 +143,12 @@ func (lang interpreter) find(args []string) string {
 		return title
 	}
 	for i := 1; i < len(args); i++ {
-		arg := args[i]
+		arg, value := lang.spread(args[i])
 		switch {
 		case slices.Contains(lang.program, arg):
+			if value != "" {
+				return baseName(value)
+			}
 			if i+1 < len(args) {
 				return baseName(args[i+1])
 			}
@@ -112,7 +162,9 @@ func (lang interpreter) find(args []string) string {
 			}
 			return ""
 		case slices.Contains(lang.value, arg):
-			i++
+			if value == "" {
+				i++
+			}
 		case arg == "", strings.HasPrefix(arg, "-"), strings.HasPrefix(arg, "+"), strings.HasPrefix(arg, "@"):
 		case slices.Contains(lang.commands, arg):
 		default:
