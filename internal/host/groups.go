@@ -99,9 +99,12 @@ func (r *Reader) list() {
 	r.groups = r.groups[:0]
 	names := make(map[string]bool, len(paths))
 	for _, path := range paths {
+		names[pathName(path)] = true
+	}
+	for _, path := range paths {
 		g := r.layout.group(path)
-		if names[g.name] { // the same unit of two users, say
-			g.name = strings.TrimPrefix(path, "/")
+		if names[g.name] { // the same unit of two users, or a path without one, say
+			g.name = pathName(path)
 		}
 		names[g.name] = true
 		r.groups = append(r.groups, g)
@@ -133,8 +136,10 @@ func serviceName(path string) string {
 	if unit, isService := strings.CutSuffix(filepath.Base(path), ".service"); isService && unit != "" {
 		return unit
 	}
-	return strings.TrimPrefix(path, "/")
+	return pathName(path)
 }
+
+func pathName(path string) string { return strings.TrimPrefix(path, "/") }
 
 // walker collects the paths of groups that are a service: a systemd service or
 // scope with processes anywhere below it, or another group with processes of

@@ -255,3 +255,31 @@ func BenchmarkReadHostFull(b *testing.B) {
 		}
 	}
 }
+
+// No two services have the same name: what is sent under one would be of both.
+func TestServiceNamesDiffer(t *testing.T) {
+	t.Parallel()
+	_, got := look2(t, Options{}, func(n int) map[string]string {
+		files := map[string]string{"cgroup.controllers": "cpu memory\n"}
+		for _, path := range []string{"system.slice/worker.service", "worker", "user.slice/worker.service", "a/b.service", "b"} {
+			files[path+"/cgroup.events"] = "populated 1\n"
+			files[path+"/cgroup.procs"] = "1\n"
+			files[path+"/cpu.stat"] = fmt.Sprintf("usage_usec %d\n", n)
+		}
+		for _, path := range []string{"system.slice", "user.slice", "a"} {
+			files[path+"/cgroup.events"] = "populated 1\n"
+			files[path+"/cgroup.procs"] = ""
+		}
+		return files
+	}, ".")
+	want := []string{
+		"a/b.service /a/b.service",
+		"b /b",
+		"system.slice/worker.service /system.slice/worker.service",
+		"user.slice/worker.service /user.slice/worker.service",
+		"worker /worker",
+	}
+	if diff := cmp.Diff(want, pathsOf(got)); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
+	}
+}
