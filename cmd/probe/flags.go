@@ -122,6 +122,9 @@ func (c *common) options(f *pflag.FlagSet, valid []string) (agent.Options, error
 		c.opt.PIDs = append(c.opt.PIDs, uint32(p))
 	}
 	// An empty list, say from an unset variable, must not become no filter.
+	if f.Changed("port") && len(c.ports) == 0 || f.Changed("pid") && len(c.pids) == 0 {
+		return c.opt, fmt.Errorf("%w: a list of ports or pids must not be empty", agent.ErrUsage)
+	}
 	if f.Changed("comm") && len(c.opt.Comms) == 0 {
 		c.opt.Comms = []string{""}
 	}
