@@ -27,6 +27,9 @@ const (
 func statsd(ctx context.Context, t export.Target) Check {
 	const name = "statsd"
 	u, err := url.Parse(t.String())
+	if t.Path != "" { // is taken as it is, whatever a '?' or '%' in it means to a URL
+		u, err = &url.URL{Scheme: string(t.Scheme), Path: t.Path}, nil
+	}
 	if err != nil {
 		return broken(name, t.String(), err.Error(), "--statsd udp://HOST:PORT")
 	}
@@ -47,7 +50,18 @@ func statsd(ctx context.Context, t export.Target) Check {
 	return statsdStream(ctx, name, u, "unix", u.Path)
 }
 
+// statsdFile: where the file is there, its directory need not be writable.
 func statsdFile(name string, u *url.URL) Check {
+	if info, err := os.Stat(u.Path); err == nil {
+		err = unix.Access(u.Path, unix.W_OK)
+		switch {
+		case info.IsDir():
+			return broken(name, u.String(), "a directory cannot be written", "--statsd file://"+filepath.Join(u.Path, "FILE"))
+		case err != nil:
+			return broken(name, u.String(), "the file cannot be written: "+err.Error(), "let this user write to it: chmod o+w "+u.Path)
+		}
+		return fine(name, u.String(), "the file can be written")
+	}
 	dir := filepath.Dir(u.Path)
 	if err := unix.Access(dir, unix.W_OK); err != nil {
 		return broken(name, u.String(), "the file cannot be written: "+dir+": "+err.Error(), "mkdir -p "+dir)

@@ -82,9 +82,27 @@ func listen(t *testing.T, network, path string) (address string, closer func()) 
 }
 
 func TestReceiverFile(t *testing.T) {
-	for path, want := range map[string]Status{filepath.Join(t.TempDir(), "lines"): Fine, "/no/such/directory/lines": Broken} {
+	for path, want := range map[string]Status{
+		filepath.Join(t.TempDir(), "lines"): Fine, "/no/such/directory/lines": Broken, t.TempDir(): Broken, "/dev/null": Fine,
+	} {
 		if c := statsdFile("statsd", &url.URL{Scheme: "file", Path: path}); c.Status != want {
 			t.Errorf("%+v, want %s", c, want)
 		}
+	}
+}
+
+// A path is that of the receiver, not that of a URL.
+func TestReceiverOddPath(t *testing.T) {
+	for _, name := range []string{"a?b", "a#b", "a%20b", "100%"} {
+		path := filepath.Join(t.TempDir(), name)
+		_, closer := listen(t, "unix", path)
+		target, err := export.ParseTarget("unix://" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := statsd(context.Background(), target); c.Status != Fine {
+			t.Errorf("%+v", c)
+		}
+		closer()
 	}
 }
