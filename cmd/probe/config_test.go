@@ -61,11 +61,18 @@ func TestReloader(t *testing.T) {
 	}
 	reload := c.reloader(f, line, valid, nil)
 
+	// Settings that the agent refuses are not those in use: they are compared
+	// with the next time, and the level of the log stays.
+	write("interval: 6s\nport: [80, 443]\nlog-level: debug\nrole: server\n")
+	if _, err := reload(); err != nil || c.level.Level() != slog.LevelInfo {
+		t.Fatalf("%v, level %v", err, c.level)
+	}
 	write("interval: 7s\nport: [80, 443]\nprefix: other\nlog-level: debug\nrole: server\n")
 	next, err := reload()
 	if err != nil {
 		t.Fatal(err)
 	}
+	next.Adopted()
 	if diff := cmp.Diff([]string{"interval", "log-level", "port"}, next.Changed); diff != "" {
 		t.Errorf("changed (-want +got):\n%s", diff)
 	}
@@ -85,7 +92,10 @@ func TestReloader(t *testing.T) {
 	}
 	// Defaults come back when a key is gone.
 	write("")
-	if next, err = reload(); err != nil || next.Options.Interval != agent.DefaultInterval || c.level.Level() != slog.LevelInfo {
+	if next, err = reload(); err != nil {
+		t.Fatal(err)
+	}
+	if next.Adopted(); next.Options.Interval != agent.DefaultInterval || c.level.Level() != slog.LevelInfo {
 		t.Errorf("%+v, %v, level %v", next, err, c.level)
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -49,7 +50,7 @@ func (t typed) apply(f *pflag.FlagSet) error {
 func (c *common) reloader(before *pflag.FlagSet, t typed, valid []string, stdout io.Writer) func() (agent.Reloaded, error) {
 	known := allValues(before)
 	return func() (agent.Reloaded, error) {
-		fresh := common{flags: c.flags, level: c.level}
+		fresh := common{flags: c.flags, level: new(slog.LevelVar)}
 		f := pflag.NewFlagSet("reload", pflag.ContinueOnError)
 		fresh.flags(&fresh, f)
 		if err := t.apply(f); err != nil {
@@ -67,8 +68,10 @@ func (c *common) reloader(before *pflag.FlagSet, t typed, valid []string, stdout
 				changed = append(changed, name)
 			}
 		}
-		known = now
-		return agent.Reloaded{Options: o, Changed: changed}, nil
+		return agent.Reloaded{Options: o, Changed: changed, Adopted: func() {
+			known = now
+			c.level.Set(fresh.level.Level())
+		}}, nil
 	}
 }
 

@@ -15,6 +15,9 @@ type Reloaded struct {
 	Options Options
 	// Changed are the names of the flags whose values differ from those before.
 	Changed []string
+	// Adopted is told when they are in use, nil: nobody is. What was refused is
+	// compared with again.
+	Adopted func()
 }
 
 // What can change while the agent runs. The names are those of the flags.
@@ -56,6 +59,9 @@ func (a *Agent) reload(ctx context.Context) {
 	if err != nil {
 		a.log.Error("settings not reloaded; the old ones stay", "error", err)
 		return
+	}
+	if next.Adopted != nil {
+		next.Adopted()
 	}
 	if len(fixed) > 0 {
 		a.log.Warn("these settings need a restart; their old values stay", "settings", fixed)
