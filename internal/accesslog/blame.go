@@ -60,6 +60,9 @@ func (p *Printer) appendBlame(b []byte, q *events.Request) []byte {
 	} else {
 		b = append(appendVisible(b, q.Method), ' ')
 		b = appendVisible(b, p.target(q))
+		if q.Flags&events.FlagTargetCut != 0 {
+			b = append(b, "..."...)
+		}
 	}
 	b = append(b, ' ')
 	b = appendDuration(b, q.Duration)
