@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -79,11 +80,36 @@ func readConfig(path string) (map[string]any, error) {
 	if len(text) > maxConfigBytes {
 		return nil, fmt.Errorf("more than %d bytes", maxConfigBytes)
 	}
+	if filepath.Ext(path) != ".json" && manyDocuments(text) {
+		return nil, errors.New("more than one YAML document: all keys must be in one, without --- between them")
+	}
 	k := koanf.New("\x00") // no name of a flag contains it: keys are not split
 	if err := k.Load(rawbytes.Provider(text), parser); err != nil {
 		return nil, err
 	}
 	return k.Raw(), nil
+}
+
+// manyDocuments: the parser reads the first document of a YAML file, and would
+// drop the settings of others without a word. A line that begins with --- is a
+// mark between documents wherever it stands, in a text too.
+func manyDocuments(text []byte) bool {
+	begun, others := false, false
+	for line := range bytes.Lines(text) {
+		after, mark := bytes.CutPrefix(bytes.TrimRight(line, "\r\n"), []byte("---"))
+		if mark = mark && (len(after) == 0 || after[0] == ' ' || after[0] == '\t'); mark {
+			line, others = after, begun
+			begun = true
+		}
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' || line[0] == '%' || string(line) == "..." {
+			continue
+		}
+		if begun = true; others {
+			return true
+		}
+	}
+	return false
 }
 
 // setFlag sets a flag to a value of the file: a scalar, or a list of scalars

@@ -37,6 +37,19 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+func TestManyDocuments(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"": false, "a: 1\n": false, "---\na: 1\n": false, "# why\n%YAML 1.2\n---\na: 1\n...\n": false, "a: 1\n---\n# end\n": false,
+		"a: ---\nb: 1\n": false, "a: 1\n----: 2\n": false, "--- {a: 1}\n": false,
+		"a: 1\n---\nb: 2\n": true, "---\n---\na: 1\n": true, "---\na: 1\n--- {b: 1}": true, "a: 1\r\n---\r\nb: 2\r\n": true,
+	} {
+		if got := manyDocuments([]byte(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 // What the settings are after each of three readings of the file.
 func TestReloader(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "probe.yaml")
