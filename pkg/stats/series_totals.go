@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"probe/pkg/events"
 )
 
 const (
@@ -49,22 +52,35 @@ func (t *SeriesTotals) Add(s *Snapshot) {
 	defer t.mu.Unlock()
 	for i := range s.Series {
 		one := &s.Series[i]
-		t.of(one.Key).plus(&SeriesTotal{
+		t.of(readable(one.Key)).plus(&SeriesTotal{
 			Requests: one.Requests, Errors: one.Errors, RequestBytes: one.RequestBytes, ResponseBytes: one.ResponseBytes,
 			Timed: one.Latency.Count, Duration: one.Latency.Sum, Max: one.Latency.Max,
 		})
 	}
 }
 
+// readable is the key as JSON tells it: two names that differ in bytes that are
+// no UTF-8 would come back as the same one, and the list be refused.
+func readable(k Key) Key {
+	const replacement = "\uFFFD"
+	k.Service, k.Route = strings.ToValidUTF8(k.Service, replacement), strings.ToValidUTF8(k.Route, replacement)
+	return k
+}
+
+// overflowKey is the one that takes what has no totals of its own.
+func overflowKey(role events.Role) Key {
+	return Key{Service: Other, Method: Other, Route: Other, Role: role}
+}
+
 func (t *SeriesTotals) of(k Key) *SeriesTotal {
 	if total := t.all[k]; total != nil {
 		return total
 	}
-	if len(t.all) >= MaxSeriesTotals || t.byService[k.Service] >= maxServiceTotals {
-		k = Key{Service: Other, Method: Other, Route: Other, Role: k.Role}
-		if total := t.all[k]; total != nil {
-			return total
-		}
+	other := overflowKey(k.Role)
+	// Those of Other are not among the limited: in a list that is restored they
+	// may come first, and would take the place of one that had its own.
+	if k != other && (t.own() >= MaxSeriesTotals || t.byService[k.Service] >= maxServiceTotals) {
+		return t.of(other)
 	}
 	if t.all == nil {
 		t.all, t.byService = make(map[Key]*SeriesTotal), make(map[string]int)
@@ -73,6 +89,17 @@ func (t *SeriesTotals) of(k Key) *SeriesTotal {
 	t.all[k] = total
 	t.byService[k.Service]++
 	return total
+}
+
+// own is the number of keys with totals of their own.
+func (t *SeriesTotals) own() int {
+	n := len(t.all)
+	for role := range NumRoles {
+		if t.all[overflowKey(events.Role(role))] != nil {
+			n--
+		}
+	}
+	return n
 }
 
 func (t *SeriesTotal) plus(o *SeriesTotal) {

@@ -90,7 +90,27 @@ func TestSeriesTotalsAreBounded(t *testing.T) {
 	if len(list) != MaxSeriesTotals+1 || sum != 2*n || list[0].Route != Other || list[0].Requests != 200 {
 		t.Errorf("%d series with %d requests, the first %+v", len(list), sum, list[0])
 	}
-	afterRestart(t, totals)
+	if diff := cmp.Diff(list, afterRestart(t, totals).List()); diff != "" {
+		t.Errorf("after a restart (-before +after):\n%s", diff)
+	}
+}
+
+// Programs may have names that are no UTF-8, which JSON does not tell apart. The
+// list is accepted all the same, and no request is missing.
+func TestSeriesTotalsOfOddNames(t *testing.T) {
+	t.Parallel()
+	r := New(Options{})
+	for _, service := range []string{"shop\xff", "shop\xfe"} {
+		q := get("/", 200, time.Millisecond)
+		q.Service = service
+		r.Record(q)
+	}
+	totals := new(SeriesTotals)
+	totals.Add(r.Flush())
+	list := afterRestart(t, totals).List()
+	if len(list) != 1 || list[0].Service != "shop\uFFFD" || list[0].Requests != 2 {
+		t.Errorf("totals %+v", list)
+	}
 }
 
 // A service with more series than its share leaves room to the others.
