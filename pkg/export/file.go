@@ -39,6 +39,8 @@ type file struct {
 	counters *counters
 	to       *os.File
 	release  func() bool
+	// torn: a pipe has the beginning of a line, which is to end before the next.
+	torn bool
 }
 
 func (f *file) begin(ctx context.Context) error {
@@ -70,20 +72,30 @@ func (f *file) current() bool {
 }
 
 func (f *file) send(_ context.Context, payload []byte, lines int) error {
+	if f.torn {
+		payload = append([]byte{'\n'}, payload...)
+	}
 	n, err := f.to.Write(payload)
 	if err == nil {
+		f.torn = false
 		f.counters.sent(payload, lines)
 		return nil
 	}
 	f.counters.errorsOther.Add(1)
-	return errors.Join(fmt.Errorf("write lines: %w", err), f.untear(n))
+	return errors.Join(fmt.Errorf("write lines: %w", err), f.untear(payload[:n]))
 }
 
-// untear takes back the first n bytes of a payload that did not fit.
-func (f *file) untear(n int) error {
+// untear takes back the beginning of a payload that did not fit. A pipe takes
+// nothing back.
+func (f *file) untear(written []byte) error {
+	n := len(written)
 	info, err := f.to.Stat()
-	if err != nil || n == 0 || !info.Mode().IsRegular() {
+	if err != nil || n == 0 {
 		return err
+	}
+	if !info.Mode().IsRegular() {
+		f.torn = written[n-1] != '\n'
+		return nil
 	}
 	return f.to.Truncate(info.Size() - int64(n))
 }

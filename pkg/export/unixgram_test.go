@@ -3,12 +3,14 @@
 package export
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,5 +180,41 @@ func TestFileThatCannotBe(t *testing.T) {
 			}
 		}
 		checkBooks(t, x, 2)
+	}
+}
+
+// A pipe that its reader empties too late takes a part of a payload. The line
+// that this tears is not glued to the next one.
+func TestFilePipeThatIsFull(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	x, err := New(Options{Target: Target{Scheme: File, Path: path}, Timeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeNow(t, x)
+	b := make([]byte, 1<<20)
+	for _, room := range []int{5000, len(b)} { // the first makes some, not enough for a payload
+		if err := x.Export(context.Background(), numbered(1, 5000)); err == nil {
+			t.Fatal("the pipe took all")
+		}
+		if _, err := reader.Read(b[:room]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.Export(context.Background(), numbered(7, 1)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := reader.Read(b)
+	if got := string(b[:n]); got != "\nprobe.self.n:7|c\n" || err != nil {
+		t.Errorf("after a torn line %q, %v", got, err)
 	}
 }
