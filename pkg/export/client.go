@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -123,7 +124,8 @@ func (c *Client) Gauge(name string, value float64) error {
 		return fmt.Errorf("gauge %s: %w %v", name, ErrValue, value)
 	}
 	if value >= 0 {
-		return c.send(name, Gauge, func(b []byte) []byte { return appendFloat(b, value) })
+		// Abs for -0, whose sign would make it relative.
+		return c.send(name, Gauge, func(b []byte) []byte { return appendFloat(b, math.Abs(value)) })
 	}
 	return c.pair(name, value)
 }
@@ -137,8 +139,8 @@ func (c *Client) GaugeDelta(name string, delta float64) error {
 		return fmt.Errorf("gauge %s: %w; set it with Gauge", name, ErrNoDelta)
 	}
 	return c.send(name, Gauge, func(b []byte) []byte {
-		if delta >= 0 {
-			b = append(b, '+')
+		if delta >= 0 { // -0 as well
+			return appendFloat(append(b, '+'), math.Abs(delta))
 		}
 		return appendFloat(b, delta)
 	})

@@ -214,3 +214,15 @@ func FuzzClient(f *testing.F) {
 		}
 	})
 }
+
+// A zero with a sign is neither a relative gauge nor a number with two signs.
+func TestClientGaugeOfMinusZero(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	c := newClient(t, Options{Stdout: &out})
+	zero := math.Copysign(0, -1)
+	must(t, c.Gauge("x", zero), c.GaugeDelta("x", zero), c.Flush())
+	if got := out.String(); got != "probe.x:0|g\nprobe.x:+0|g\n" {
+		t.Errorf("lines %q", got)
+	}
+}
