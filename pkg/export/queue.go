@@ -90,7 +90,11 @@ func newQueue(opt Options, c *counters) (*queue, error) {
 	for _, r := range found {
 		// A wall clock that was set back makes the lines younger, not eternal.
 		age := max(wall.Sub(time.Unix(0, r.wallNS)), 0)
-		q.add(&entry{size: r.ref.size + q.prefix(), lines: r.lines, at: now - age, skip: q.skipOf(r.skip), ref: r.ref})
+		e := &entry{size: r.ref.size + q.prefix(), lines: r.lines, at: now - age, ref: r.ref}
+		if !q.prefixed { // a payload with a length before it is read as a whole
+			e.skip, e.counted = r.skip, r.confirmed
+		}
+		q.add(e)
 	}
 	return q, nil
 }
@@ -100,15 +104,6 @@ func (q *queue) prefix() int {
 		return prefixBytes
 	}
 	return 0
-}
-
-// skipOf converts an offset in a payload to one in an entry: a payload with a
-// length before it is read as a whole.
-func (q *queue) skipOf(payload int) int {
-	if q.prefixed {
-		return 0
-	}
-	return payload
 }
 
 // full reports whether n more bytes exceed the limit, on disk if there is a
@@ -202,7 +197,7 @@ func (q *queue) setPrefix(wire []byte) {
 
 func (q *queue) add(e *entry) {
 	q.entries = append(q.entries, e)
-	q.lines += e.lines
+	q.lines += e.lines - e.counted
 	if e.wire != nil {
 		q.bytes += e.size
 	}

@@ -158,10 +158,13 @@ func (q *queue) rewind(reset bool, now time.Duration) {
 	}
 	for n := len(q.replay); n > 0; n-- {
 		e := q.replay[n-1]
+		if now-e.ackedAt > replayAge {
+			break
+		}
 		floor := e.skip
 		e.skip = e.size
 		used := q.back(e, floor, budget)
-		if used == 0 || now-e.ackedAt > replayAge {
+		if used == 0 {
 			break
 		}
 		budget -= used
@@ -217,15 +220,15 @@ func (q *queue) saveAcked() {
 	q.spool.saveAcked(q.spool.nextSeq, 0)
 }
 
-// abandon counts what is left when there is no spool to keep it.
+// abandon counts what is left and in no spool: with a spool, what came while its
+// disk was full.
 func (q *queue) abandon() (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.entries) > 0 {
-		if q.entries[0].ref != (spoolRef{}) {
-			break
+	for i := len(q.entries) - 1; i >= 0; i-- {
+		if q.entries[i].ref == (spoolRef{}) {
+			dropped += q.drop(i, &q.counters.droppedClosed)
 		}
-		dropped += q.drop(0, &q.counters.droppedClosed)
 	}
 	return dropped
 }

@@ -266,3 +266,21 @@ func TestQueueReplaysAfterReset(t *testing.T) {
 		})
 	}
 }
+
+// What is too old to be sent again is not counted as sent again.
+func TestQueueCountsWhatItReplays(t *testing.T) {
+	t.Parallel()
+	q, c := newTestQueue(t, Options{Target: Target{Scheme: TCP}})
+	for _, now := range []time.Duration{0, replayAge - 1} {
+		if _, err := q.push([]byte("line\n"), 1, now); err != nil {
+			t.Fatal(err)
+		}
+		chunk := q.take(now)
+		q.wrote(len(chunk))
+		q.confirm(uint64(len(chunk)), now)
+	}
+	q.rewind(true, replayAge+1)
+	if again := string(q.take(0)); again != "line\n" || len(q.entries) != 1 || c.linesReplayed.Load() != 1 {
+		t.Errorf("%q again in %d entries, %d lines counted", again, len(q.entries), c.linesReplayed.Load())
+	}
+}

@@ -65,12 +65,13 @@ type spoolRef struct {
 	size    int
 }
 
-// found is a payload of an earlier process. skip is what the peer has of it.
+// found is a payload of an earlier process. skip is what the peer has of it, in
+// bytes, and confirmed in lines.
 type found struct {
-	ref    spoolRef
-	lines  int
-	wallNS int64
-	skip   int
+	ref             spoolRef
+	lines           int
+	wallNS          int64
+	skip, confirmed int
 }
 
 // openSpool makes the directory if need be, takes its lock, and returns the

@@ -207,7 +207,7 @@ func (s *spool) scan(seg *segmentFile, ackedSeq uint64, ackedSkip int) (waiting 
 			lines: int(f.lines), wallNS: f.wallNS,
 		}
 		if f.seq == ackedSeq && ackedSkip >= 0 && ackedSkip < len(f.payload) {
-			one.skip = ackedSkip
+			one.skip, one.confirmed = ackedSkip, bytes.Count(f.payload[:ackedSkip], []byte{'\n'})
 		}
 		seg.live++
 		waiting = append(waiting, one)

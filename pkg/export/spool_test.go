@@ -306,6 +306,58 @@ func TestSpoolDiskFull(t *testing.T) {
 	checkNumbers(t, p.got(), n)
 }
 
+// At the end, lines that found no room on the disk are counted, those on it are
+// not.
+func TestSpoolAbandonsWhatIsNotInIt(t *testing.T) {
+	t.Parallel()
+	q, c := newTestQueue(t, Options{Target: Target{Scheme: TCP}, SpoolDir: t.TempDir()})
+	defer q.close()
+	if _, err := q.push([]byte("on disk\n"), 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	writable := q.spool.segments[0].file
+	defer writable.Close()
+	var err error
+	if q.spool.segments[0].file, err = os.Open(writable.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.push([]byte("in memory\n"), 1, 0); !errors.Is(err, ErrSpool) {
+		t.Fatal(err)
+	}
+	if n := q.abandon(); n != 1 || c.droppedClosed.Load() != 1 || len(q.entries) != 1 {
+		t.Errorf("%d lines abandoned, %d counted, %d payloads left", n, c.droppedClosed.Load(), len(q.entries))
+	}
+}
+
+// Of a payload that had arrived in part, the next process finds the rest only.
+func TestSpoolCountsTheRestOfAPayload(t *testing.T) {
+	t.Parallel()
+	opt := Options{Target: Target{Scheme: TCP}, SpoolDir: t.TempDir()}
+	var sent uint64
+	for round, want := range []string{"a\nb\nc\n", "c\n"} {
+		q, c := newTestQueue(t, opt)
+		if round == 0 {
+			if _, err := q.push([]byte(want), 3, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		chunk := string(q.take(0))
+		if _, lines := q.waiting(); chunk != want || lines != strings.Count(want, "\n") {
+			t.Errorf("%q with %d lines, want %q", chunk, lines, want)
+		}
+		q.wrote(len(chunk))
+		q.confirm(uint64(min(len(chunk), 4)), 0)
+		q.rewind(false, 0)
+		sent += c.linesSent.Load()
+		if err := q.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sent != 3 {
+		t.Errorf("%d lines sent, want 3", sent)
+	}
+}
+
 func FuzzParseFrame(f *testing.F) {
 	f.Add(appendFrame(nil, frame{seq: 1, wallNS: 2, lines: 2, payload: []byte("a:1|c\nb:1|c\n")}))
 	f.Add([]byte{})
