@@ -140,21 +140,22 @@ func (s *segmentFile) remove() error { return errors.Join(s.file.Close(), os.Rem
 // recover reads the segments of an earlier process. A frame that is not whole
 // ends its segment: it and what follows are cut off and counted as torn.
 func (s *spool) recover() ([]found, error) {
-	names, err := filepath.Glob(filepath.Join(s.dir, "*"+segmentSuffix))
+	// Not by a pattern: the name of the directory may look like one.
+	files, err := os.ReadDir(s.dir) // sorted
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(names)
 	ackedSeq, ackedSkip := s.loadAcked()
 	s.savedSeq, s.savedSkip = ackedSeq, ackedSkip
 	s.nextSeq = max(s.nextSeq, ackedSeq)
 	var waiting []found
-	for _, name := range names {
-		id, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(name), segmentSuffix), 16, 64)
-		if err != nil || id == 0 {
+	for _, entry := range files {
+		name, found := strings.CutSuffix(entry.Name(), segmentSuffix)
+		id, err := strconv.ParseUint(name, 16, 64)
+		if !found || err != nil || id == 0 {
 			continue // not one of ours
 		}
-		file, err := os.OpenFile(name, spoolFlags, 0)
+		file, err := os.OpenFile(filepath.Join(s.dir, entry.Name()), spoolFlags, 0)
 		if err != nil {
 			return nil, err
 		}

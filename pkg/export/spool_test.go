@@ -358,6 +358,26 @@ func TestSpoolCountsTheRestOfAPayload(t *testing.T) {
 	}
 }
 
+// The name of the directory may have characters with a meaning in patterns.
+func TestSpoolInADirectoryOfAnyName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"probe[1]", "probe[", "a*?"} {
+		opt := Options{Target: Target{Scheme: TCP}, SpoolDir: filepath.Join(t.TempDir(), name)}
+		q, _ := newTestQueue(t, opt)
+		if _, err := q.push([]byte("line\n"), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.close(); err != nil {
+			t.Fatal(err)
+		}
+		q, _ = newTestQueue(t, opt)
+		if got := string(q.take(0)); got != "line\n" {
+			t.Errorf("%s: found %q", name, got)
+		}
+		_ = q.close()
+	}
+}
+
 func FuzzParseFrame(f *testing.F) {
 	f.Add(appendFrame(nil, frame{seq: 1, wallNS: 2, lines: 2, payload: []byte("a:1|c\nb:1|c\n")}))
 	f.Add([]byte{})
