@@ -29,11 +29,11 @@ func (s *Store) setAside(why error) (string, error) {
 
 // cleanUp removes unfinished databases, and the oldest of those set aside.
 func (s *Store) cleanUp() error {
-	remove, err := filepath.Glob(s.path(newPattern))
+	remove, err := s.matching(newPattern)
 	if err != nil {
 		return fmt.Errorf("clean up: %w", err)
 	}
-	aside, err := filepath.Glob(s.path(databaseName + ".*-*Z"))
+	aside, err := s.matching(databaseName + ".*-*Z")
 	if err != nil {
 		return fmt.Errorf("clean up: %w", err)
 	}
@@ -45,6 +45,24 @@ func (s *Store) cleanUp() error {
 		}
 	}
 	return nil
+}
+
+// matching returns the paths of the files of that pattern. The name of the
+// directory may look like a pattern itself, and is none.
+func (s *Store) matching(pattern string) ([]string, error) {
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, entry := range files {
+		if ok, err := filepath.Match(pattern, entry.Name()); err != nil {
+			return nil, err
+		} else if ok {
+			paths = append(paths, s.path(entry.Name()))
+		}
+	}
+	return paths, nil
 }
 
 func timeOf(name string) string { return name[strings.LastIndex(name, "-")+1:] }

@@ -149,9 +149,15 @@ func TestDamageWhileOpen(t *testing.T) {
 	save(t, o.Store, sample(10))
 }
 
-// Those set aside do not fill the disk.
+// Those set aside do not fill the disk, whatever the directory is called.
 func TestSetAsideIsBounded(t *testing.T) {
-	dir := t.TempDir()
+	for _, name := range []string{"state", "state[1]", "state["} {
+		t.Run(name, func(t *testing.T) { setAsideIsBounded(t, filepath.Join(t.TempDir(), name)) })
+	}
+}
+
+func setAsideIsBounded(t *testing.T, dir string) {
+	closeStore(t, open(t, dir).Store)
 	now := testTime
 	for range maxSetAside + 3 {
 		overwrite([]byte("x"))(t, filepath.Join(dir, databaseName))
