@@ -73,7 +73,7 @@ func (s templateSegment) text(values map[string]string) (text string, has bool) 
 
 // values are the segments for the variables that the line has.
 func (t plain) values(id *identity) map[string]string {
-	values := map[string]string{"": "", varPrefix: id.prefix, varScope: id.scope, varMetric: metricMark}
+	values := make(map[string]string)
 	for _, f := range Fields() {
 		value, has := id.field(f)
 		switch {
@@ -87,10 +87,15 @@ func (t plain) values(id *identity) map[string]string {
 		}
 	}
 	for _, tag := range t.template.tags {
-		values[tag.Key] = cut(segment(tag.Value), minSegmentLength, tag.Value)
+		values[tag.Key] = constant(tag)
 	}
+	// No tag of the same key replaces these: names would become the same.
+	values[varPrefix], values[varScope], values[varMetric] = id.prefix, id.scope, metricMark
 	return values
 }
+
+// constant is the segment of a constant tag.
+func constant(tag Tag) string { return cut(segment(tag.Value), minSegmentLength, tag.Value) }
 
 // fit cuts host, service and route until the longest name fits.
 func (t plain) fit(id *identity, values map[string]string) {

@@ -52,7 +52,7 @@ func defaultTemplate(fields []Field, tags []Tag) string {
 		}
 		if name == varPrefix {
 			for _, tag := range tags {
-				kept = append(kept, "{"+tag.Key+"}")
+				kept = append(kept, constant(tag)) // the key may be that of a variable
 			}
 		}
 	}

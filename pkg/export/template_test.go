@@ -196,3 +196,18 @@ func TestPackedLinesFitIntoAPacket(t *testing.T) {
 		t.Errorf("%d values of %d, the longest line has %d bytes", n, all, longest)
 	}
 }
+
+// A constant tag may have the key of a variable that every name has, and takes
+// no metric's name away.
+func TestTagsWithKeysOfVariables(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{varPrefix, varScope, varMetric} {
+		e := newEncoder(t, EncoderOptions{Prefix: "p", Host: "h", Tags: []Tag{{key, "x"}}})
+		for role, scope := range map[events.Role]string{events.RoleServer: "server", events.RoleClient: "client"} {
+			got := string(e.AppendInFlight(nil, &stats.InFlight{Service: "shop", Role: role, N: 1}))
+			if want := "p.x.h.shop.http." + scope + ".in_flight:1|g\n"; got != want {
+				t.Errorf("%s: %q, want %q", key, got, want)
+			}
+		}
+	}
+}
