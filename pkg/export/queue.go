@@ -175,7 +175,8 @@ func (q *queue) keep(payload []byte, lines int, now time.Duration) {
 	q.add(&entry{wire: wire, size: len(wire), lines: lines, at: now})
 }
 
-// wrap copies a payload into a buffer, behind its length where there is one.
+// wrap copies a payload into a buffer, behind its length where there is one. One
+// that is too long, because it was in the spool for another target, becomes several.
 func (q *queue) wrap(payload []byte) []byte {
 	var b []byte
 	if n := len(q.spare); n > 0 {
@@ -183,9 +184,25 @@ func (q *queue) wrap(payload []byte) []byte {
 	} else {
 		b = make([]byte, 0, entryBytes+prefixBytes)
 	}
-	b = append(b, make([]byte, q.prefix())...)
-	b = append(b, payload...)
-	q.setPrefix(b)
+	limit := q.opt.payloadLimit()
+	for q.prefixed && len(payload) > limit {
+		end := bytes.LastIndexByte(payload[:limit], '\n') + 1
+		if end == 0 { // this line fits in none
+			end = bytes.IndexByte(payload, '\n') + 1
+		}
+		if end == len(payload) {
+			break
+		}
+		b = q.appendPart(b, payload[:end])
+		payload = payload[end:]
+	}
+	return q.appendPart(b, payload)
+}
+
+func (q *queue) appendPart(b, part []byte) []byte {
+	first := len(b)
+	b = append(append(b, make([]byte, q.prefix())...), part...)
+	q.setPrefix(b[first:])
 	return b
 }
 

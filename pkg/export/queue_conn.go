@@ -45,6 +45,7 @@ func (q *queue) load(e *entry) bool {
 		return false
 	}
 	e.wire = q.wrap(payload)
+	e.size = len(e.wire)
 	q.bytes += e.size
 	return true
 }

@@ -5,6 +5,7 @@ package export
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -421,4 +422,37 @@ func FuzzRecover(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Payloads of a target without lengths are longer than what is read at once from
+// one with lengths.
+func TestSpoolOfAnotherTarget(t *testing.T) {
+	t.Parallel()
+	opt := Options{Target: Target{Scheme: TCP}, SpoolDir: t.TempDir()}
+	q, _ := newTestQueue(t, opt)
+	payload := []byte(strings.Repeat("0123456789\n", entryBytes/11))
+	if _, err := q.push(payload, entryBytes/11, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.close(); err != nil {
+		t.Fatal(err)
+	}
+	opt.Target = Target{Scheme: UnixDD, Path: "/x"}
+	q, c := newTestQueue(t, opt)
+	defer q.close()
+	var got []byte
+	for chunk := q.take(0); chunk != nil; chunk = q.take(0) {
+		q.wrote(len(chunk))
+		q.confirm(uint64(len(chunk)), 0)
+		for len(chunk) > 0 {
+			n := int(binary.LittleEndian.Uint32(chunk))
+			if n > unixPayload {
+				t.Errorf("a payload of %d bytes", n)
+			}
+			got, chunk = append(got, chunk[prefixBytes:prefixBytes+n]...), chunk[prefixBytes+n:]
+		}
+	}
+	if b, lines := q.waiting(); !bytes.Equal(got, payload) || b != 0 || lines != 0 || int(c.linesSent.Load()) != entryBytes/11 {
+		t.Errorf("%d bytes of %d; %d bytes and %d lines left, %d sent", len(got), len(payload), b, lines, c.linesSent.Load())
+	}
 }
