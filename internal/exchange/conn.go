@@ -75,6 +75,7 @@ type exchange struct {
 	respOff  uint64 // first byte of the first (interim) response
 	msgOff   uint64 // first byte of the message being read
 	respEnd  uint64 // bytes seen
+	bodyOff  uint64 // where the body begins, if headDone and the head was whole
 	bodyEnd  uint64 // where the message ends, if hasEnd
 	hasEnd   bool
 	firstNS  uint64

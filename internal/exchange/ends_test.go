@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"probe/internal/exchange"
+	"probe/pkg/events"
 )
 
 func TestEndsBadly(t *testing.T) {
@@ -72,6 +73,7 @@ func TestNotHTTP(t *testing.T) {
 func TestResponseWithoutRequest(t *testing.T) {
 	orphan := seen{Status: 200, Outcome: "ok", Out: len(okReply), Flags: noRequest}
 	first := func(s *exchange.Stats) { s.Started, s.Orphans = s.Started-1, 1 }
+	toHead := "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 	runScripts(t, []script{
 		{name: "alone", steps: []step{out(okReply)}, want: []seen{orphan}, stats: first},
 		{name: "then a whole exchange", steps: []step{out(okReply), in(getRequest), out(okReply)},
@@ -80,6 +82,9 @@ func TestResponseWithoutRequest(t *testing.T) {
 			want: []seen{orphan, ok(getRequest, okReply)}, stats: first},
 		{name: "after words of a request", steps: []step{in("rest of a body"), out(okReply), in(getRequest), out(okReply)},
 			want: []seen{orphan.read(14), ok(getRequest, okReply)}},
+		{name: "to a HEAD, then whole exchanges", steps: []step{out(toHead), in(getRequest), out(okReply), in(get("/2")), out(reply(404, "")), end()},
+			want: []seen{{Status: 200, Outcome: "ok", Out: len(toHead), Flags: noRequest | events.FlagBytesUncertain},
+				ok(getRequest, okReply), ok(get("/2"), reply(404, ""))}, stats: first},
 		{name: "cut short", steps: []step{out(okReply[:len(okReply)-1]), end()},
 			want: []seen{{Status: 200, Outcome: "aborted", Out: len(okReply) - 1, Flags: noRequest}}, stats: first},
 		{name: "cut in its status line", steps: []step{out("HTTP/1.1"), end()},

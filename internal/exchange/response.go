@@ -35,6 +35,11 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 	switch {
 	case !e.headDone || e.chunkPos > r.RespOff:
 		return false
+	case len(c.queue) > 1 && e.hasEnd && r.RespOff == e.bodyOff && e.flags&(events.FlagNoRequest|uncertain) != 0:
+		// No body came, and another request waits: this answered a HEAD that
+		// was not seen.
+		e.flags |= events.FlagBytesUncertain
+		return false
 	case e.body == http1.BodyUntilClose:
 		// Unless another request waits: then the server has left out the length.
 		return len(c.queue) == 1 && e.flags&(events.FlagNoRequest|uncertain) == 0
@@ -227,7 +232,7 @@ func (t *Tracker) dropResponse(c *conn, missed bool) {
 func (t *Tracker) readBodyKind(e *exchange, r *events.Record) {
 	bodyOff := e.msgOff + uint64(t.resp.HeadLen)
 	rest := e.buf[t.resp.HeadLen:]
-	e.headDone, e.buf = true, nil
+	e.headDone, e.buf, e.bodyOff = true, nil, bodyOff
 	kind, length := http1.ResponseBody(e.method, &t.resp)
 	e.body = kind
 	switch kind {
