@@ -32,7 +32,7 @@ type conn struct {
 	held       [][]byte
 	heldAge    int      // batches since the first of them; 0: not waiting
 	late       [][]byte // records whose request is still to be told
-	lateAge    int      // batches since the first of them
+	lateAge    int      // batches since the first of them; 0: not waiting
 	reset      bool     // the end was a reset
 }
 
@@ -143,9 +143,12 @@ func (t *Tracker) push(c *conn) *exchange {
 const maxFree = 1024
 
 // drop removes the oldest exchange of the queue. The caller counts why.
-func (t *Tracker) drop(c *conn) {
-	e := c.queue[0]
-	n := copy(c.queue, c.queue[1:])
+func (t *Tracker) drop(c *conn) { t.dropAt(c, 0) }
+
+// dropAt is drop for the exchange at i.
+func (t *Tracker) dropAt(c *conn, i int) {
+	e := c.queue[i]
+	n := i + copy(c.queue[i:], c.queue[i+1:])
 	c.queue[n] = nil
 	c.queue = c.queue[:n]
 	t.stats.Open--

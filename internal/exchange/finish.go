@@ -202,6 +202,7 @@ func (t *Tracker) InFlight(fn func(c *events.Conn, role events.Role, pid uint32,
 func (t *Tracker) Close(nowNS uint64) {
 	t.endHeld(0)
 	for _, c := range t.late {
+		c.lateAge = 0
 		t.applyLate(c)
 	}
 	t.late = t.late[:0]

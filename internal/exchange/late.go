@@ -34,12 +34,21 @@ func (t *Tracker) take(c *conn, r *events.Record) {
 		t.applyLate(c)
 		t.apply(c, r)
 	default:
-		if len(c.late) == 0 {
+		if c.lateAge == 0 { // else it is listed: it can wait often in one batch
 			t.late = append(t.late, c)
-			c.lateAge = 0
+		}
+		if len(c.late) == 0 {
+			c.lateAge = 1
 		}
 		c.late = append(c.late, r.Append(nil))
 	}
+}
+
+// dropLate drops a request that nothing waits for: its response was told without
+// it, or is lost. It must not get the next one.
+func (t *Tracker) dropLate(c *conn, i int) {
+	t.stats.Evicted++
+	t.dropAt(c, i)
 }
 
 // applyLate applies what has waited, with or without its request.
@@ -60,14 +69,13 @@ func (t *Tracker) applyLate(c *conn) {
 func (t *Tracker) endLate() {
 	kept := t.late[:0]
 	for _, c := range t.late {
-		c.lateAge++
-		switch {
-		case len(c.late) == 0:
-		case c.lateAge >= lateBatches:
-			t.applyLate(c)
-		default:
+		if len(c.late) > 0 && c.lateAge < lateBatches {
+			c.lateAge++
 			kept = append(kept, c)
+			continue
 		}
+		c.lateAge = 0
+		t.applyLate(c)
 	}
 	clear(t.late[len(kept):])
 	t.late = kept

@@ -3,6 +3,7 @@
 package exchange_test
 
 import (
+	"fmt"
 	"testing"
 
 	"probe/internal/exchange"
@@ -56,6 +57,60 @@ func TestLateAtTheEnd(t *testing.T) {
 	s.play(out(get("/1")), in(okReply), sending(get("/2")), in(reply(404, "x")))
 	s.Close(uint64(s.sim.now))
 	s.want(ok(get("/1"), okReply), seen{Status: 404, Outcome: "ok", Out: len(reply(404, "x")), Flags: noRequest})
+}
+
+// However often a client was faster than its writer within one batch, the last
+// request is waited for as long as any.
+func TestLateManyTimes(t *testing.T) {
+	s := newStage(t, exchange.Options{})
+	steps, want := []step{out(get("/0")), in(okReply)}, []seen{ok(get("/0"), okReply)}
+	for i := range 20 {
+		q, r := get(fmt.Sprint("/", i+1)), reply(201+i, "")
+		steps, want = append(steps, sending(q), in(r), out(q)), append(want, ok(q, r))
+	}
+	last := get("/last")
+	s.play(append(steps, sending(last), in(okReply))...)
+	s.play(out(last))
+	s.want(append(want, ok(last, okReply))...)
+}
+
+// The request comes when its response was told without it: it is counted, and
+// does not take the response of the next one.
+func TestLateRequestTooLate(t *testing.T) {
+	orphan := seen{Status: 404, Outcome: "ok", Out: len(reply(404, "x")), Flags: noRequest}
+	for name, halves := range map[string][]string{
+		"whole": {reply(404, "x")}, "in two": {reply(404, "x")[:20], reply(404, "x")[20:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, exchange.Options{})
+			s.play(out(get("/1")), in(okReply), sending(get("/2")), in(halves[0]))
+			s.settle()
+			s.play(out(get("/2")))
+			s.play(in(halves[1:]...), out(get("/3")), in(reply(201, "")), out(get("/4")), in(reply(202, "")), end())
+			s.want(ok(get("/1"), okReply), orphan, ok(get("/3"), reply(201, "")), ok(get("/4"), reply(202, "")))
+			if got := s.Stats(); got.Started != 4 || got.Orphans != 1 || got.Evicted != 1 {
+				t.Errorf("%+v", got)
+			}
+			s.checkKernel(&s.sim.kernel)
+		})
+	}
+}
+
+// A request that comes when its turn was given up opens no wait of its own.
+func TestLateRequestOutOfTurn(t *testing.T) {
+	raw := records([]step{out(get("/1")), in(okReply), sending(get("/2")), in(reply(202, "")), out(get("/2")),
+		out(get("/3")), in(reply(203, "")), out(get("/4")), in(reply(204, "")), sending(get("/5")), in(reply(205, "")), out(get("/5"))})
+	w := watch(t, exchange.Options{})
+	w.batch(raw[0], raw[1], raw[3])
+	w.settle()
+	w.batch(raw[2])
+	w.batch(raw[4:]...)
+	last := w.seen[len(w.seen)-2:]
+	for i, want := range []seen{ok(get("/4"), reply(204, "")), ok(get("/5"), reply(205, ""))} {
+		if last[i] != want {
+			t.Errorf("%+v, want %+v", last[i], want)
+		}
+	}
 }
 
 // A reset is no way to end a body.

@@ -26,7 +26,7 @@ func (t *Tracker) outOfOrder(c *conn, r *events.Record) bool {
 	if int32(r.Seq-c.next) < 0 {
 		// Late: its messages were given up, only what it says of the
 		// connection still holds.
-		r.Has &^= events.HasStart | events.HasStatus | events.HasMore
+		r.Has &^= events.HasStart | events.HasStatus | events.HasMore | events.HasLate
 		return true
 	}
 	if c.heldAge == 0 {

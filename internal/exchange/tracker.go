@@ -208,7 +208,11 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 	c.reqEnd = max(c.reqEnd, r.ReqEnd)
 	c.reqBegun = max(c.reqBegun, r.ReqOff)
 	if r.Has&events.HasStart != 0 {
+		n := len(c.queue)
 		t.addRequest(c, r)
+		if r.Has&events.HasLate != 0 && len(c.late) == 0 && len(c.queue) > n {
+			t.dropLate(c, n)
+		}
 	}
 	if r.Has&events.HasStatus != 0 {
 		t.beginResponse(c, r)
