@@ -180,10 +180,11 @@ func (t *Tracker) report(c *conn, e *exchange, nowNS uint64) {
 func (t *Tracker) BeginSweep(nowNS uint64) { t.sweepNS = nowNS }
 
 // EndSweep ends the exchanges of Unix sockets that the sweep did not find: they
-// are closed. Call it after the records of the sweep were fed.
+// are closed. Call it after the records of the sweep were fed. One of them may
+// wait for an earlier record: then the next sweep decides.
 func (t *Tracker) EndSweep() {
 	for c := range t.pending {
-		if c.isUnix() && c.lastNS < t.sweepNS {
+		if c.isUnix() && c.lastNS < t.sweepNS && len(c.held) == 0 {
 			e := c.queue[len(c.queue)-1]
 			t.now = c.lastNS
 			t.closeConn(c, e.lastNS, c.queue[0].respEnd)

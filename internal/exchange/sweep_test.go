@@ -119,6 +119,23 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
+// A Unix socket whose sign of life waits for a record before it is alive.
+func TestUnixSocketAliveBehindALoss(t *testing.T) {
+	s := newStage(t, exchange.Options{})
+	s.play(unixSocket(), in(getRequest), sweepOld())
+	s.sim.play(out(okReply[:30]))
+	s.sim.kernel.records = nil // lost
+	s.sweepUnix(true)
+	s.want()
+	s.settle()
+	s.sweepUnix(true)
+	s.want()
+	s.sweepUnix(false)
+	if got := s.Stats(); got.Finished != 1 || got.Open != 0 || got.LostRecords != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A TCP connection is not touched by the sweep for Unix sockets.
 func TestUnixSweepLeavesTCP(t *testing.T) {
 	s := newStage(t, exchange.Options{})
