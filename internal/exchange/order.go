@@ -83,6 +83,11 @@ func (t *Tracker) gap(c *conn, r *events.Record) {
 	if n := int32(r.Seq - c.next); n > 0 && (c.info != nil || r.Has&events.HasConn != 0) {
 		t.stats.LostRecords += uint64(n)
 	}
+	c.doubt()
+}
+
+// doubt marks what may be paired wrongly, until nothing is open.
+func (c *conn) doubt() {
 	c.unsure = true
 	for _, e := range c.queue {
 		e.flags |= uncertain

@@ -72,3 +72,29 @@ func TestPipelinedBeyondTheCapture(t *testing.T) {
 			stats: func(s *exchange.Stats) { s.Started, s.Pipelined, s.Unseen = 1, 2, 1 }},
 	})
 }
+
+// Two hidden answers are counted as one: whoever comes while the queue is off
+// by one may get the wrong answer, and says so.
+func TestUnseenMakesUnsure(t *testing.T) {
+	long := reply(201, large)
+	s := newStage(t, exchange.Options{})
+	s.play(in(get("/1"), get("/2"), get("/3"), get("/4")), out(long[:600], long[600:]+reply(202, "")+reply(203, "")))
+	s.play(in(get("/5")), out(reply(204, "")), in(get("/6")), out(reply(205, ""), reply(206, "")), end())
+	for _, got := range s.seen {
+		if got.Target != "/"+string('0'+rune(got.Status%10)) && got.Flags == 0 {
+			t.Errorf("paired wrongly and not flagged: %+v", got)
+		}
+	}
+}
+
+// The same where an answer is no HTTP.
+func TestNoAnswerMakesUnsure(t *testing.T) {
+	s := newStage(t, exchange.Options{})
+	s.play(in(get("/1"), get("/2"), get("/3")), out(reply(201, "")+"\r\n"), in(get("/4")), out(reply(202, "")))
+	s.play(in(get("/5")), out(reply(203, "")), in(get("/6")), out(reply(204, ""), reply(205, ""), reply(206, "")), end())
+	for _, got := range s.seen {
+		if got.Target != "" && got.Target != "/"+string('0'+rune(got.Status%10)) && got.Flags == 0 {
+			t.Errorf("paired wrongly and not flagged: %+v", got)
+		}
+	}
+}

@@ -152,9 +152,7 @@ func (t *Tracker) unseenResponse(c *conn) {
 	}
 	t.stats.Unseen++
 	t.drop(c)
-	for _, e := range c.queue {
-		e.flags |= uncertain
-	}
+	c.doubt()
 }
 
 // maxBuffered is more than the kernel captures of one head, in bytes.
@@ -226,6 +224,7 @@ func (t *Tracker) dropResponse(c *conn, missed bool) {
 	}
 	t.stats.NotHTTP++
 	t.drop(c)
+	c.doubt() // it may have been more than the response before said
 }
 
 // readBodyKind decides how the body of the complete head in t.resp ends.
