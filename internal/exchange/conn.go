@@ -21,6 +21,7 @@ type conn struct {
 	// refusedEnd is behind the first byte of what was last counted as inside a
 	// body; 0: nothing yet.
 	refusedEnd uint64
+	evictedEnd uint64 // the same of the last request refused for want of room
 	reqPos     uint64 // request bytes known to be of the requests so far
 	openEnd    bool   // ... and more may be: the end of the last one is not known
 	unsure     bool   // responses may be paired wrongly: records were lost

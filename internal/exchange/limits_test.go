@@ -56,6 +56,24 @@ func TestMaxQueueOfOneRead(t *testing.T) {
 	s.want(ok(get("/1"), "").outcome("unanswered"), ok(get("/2"), "").outcome("unanswered"))
 }
 
+// A request refused for want of room is told again with an answer: it is
+// counted once, and no rest of it is a request.
+func TestMaxQueueToldAgain(t *testing.T) {
+	for name, requests := range map[string]step{
+		"three reads": in(get("/1"), get("/2"), get("/3")), "one read": in(get("/1") + get("/2") + get("/3")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, exchange.Options{MaxQueue: 2})
+			s.play(requests, sweepOld(), out(reply(201, ""), reply(202, "")), end())
+			s.want(ok(get("/1"), reply(201, "")), ok(get("/2"), reply(202, "")))
+			if got := s.Stats(); got.Started+got.Pipelined != 3 || got.Evicted != 1 || got.InsideBody != 0 {
+				t.Errorf("%+v", got)
+			}
+			s.checkKernel(&s.sim.kernel)
+		})
+	}
+}
+
 // Where requests were refused, what is paired afterwards may be wrong.
 func TestMaxQueueMakesUnsure(t *testing.T) {
 	s := newStage(t, exchange.Options{MaxQueue: 1})

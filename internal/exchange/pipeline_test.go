@@ -73,6 +73,19 @@ func TestPipelinedBeyondTheCapture(t *testing.T) {
 	})
 }
 
+// What was pipelined is told again by a longer head, wherever the first told
+// one ended.
+func TestPipelinedToldAgain(t *testing.T) {
+	one, two, three := get("/1"), get("/two"), get("/3")
+	r1, r2, r3 := reply(201, "1"), reply(202, "22"), reply(203, "")
+	want := []seen{ok(one, r1), ok(two, r2), ok(three, r3)}
+	for at := 1; at < len(two); at++ {
+		s := newStage(t, exchange.Options{})
+		s.play(in(one+two[:at]), sweepOld(), in(two[at:]+three), out(r1, r2, r3), end())
+		s.want(want...)
+	}
+}
+
 // Two hidden answers are counted as one: whoever comes while the queue is off
 // by one may get the wrong answer, and says so.
 func TestUnseenMakesUnsure(t *testing.T) {

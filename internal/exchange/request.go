@@ -12,7 +12,7 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 	off, head := r.ReqOff, r.ReqHead
 	e := c.findRequest(off)
 	switch {
-	case e != nil && e.begun:
+	case e != nil && e.begun, c.evictedEnd == off+1:
 		return
 	case e != nil: // told before by a sweep, now perhaps longer
 		t.readHead(c, e, head)
@@ -20,7 +20,7 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		t.refuseRequest(c, off)
 		c.reqFalse = max(c.reqFalse, off)
 		skip := c.reqPos - off
-		if skip >= uint64(len(head)) || !t.beginsRequest(head[skip:]) {
+		if skip >= uint64(len(head)) || c.evictedEnd == c.reqPos || !t.beginsRequest(head[skip:]) {
 			return
 		}
 		// The kernel took the end of a body for a request and has kept the
@@ -47,7 +47,11 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 	}
 	for e != nil && e.reqEnd != 0 && e.reqEnd-off < uint64(len(head)) {
 		off, head = e.reqEnd, head[e.reqEnd-off:]
-		if c.findRequest(off) != nil || !t.beginsRequest(head) {
+		if e = c.findRequest(off); e != nil && !e.begun { // told before, as above
+			t.readHead(c, e, head)
+			continue
+		}
+		if e != nil || c.evictedEnd == off+1 || !t.beginsRequest(head) {
 			return
 		}
 		e = t.startRequest(c, r, off, head)
@@ -69,6 +73,7 @@ func (t *Tracker) startRequest(c *conn, r *events.Record, off uint64, head []byt
 	e := t.push(c)
 	if e == nil {
 		c.reqPos = max(c.reqPos, off+1)
+		c.evictedEnd = off + 1
 		return nil
 	}
 	e.pid, e.tid = r.PID, r.TID
