@@ -27,6 +27,7 @@ type conn struct {
 	unsure     bool   // responses may be paired wrongly: records were lost
 	refused    bool   // ... or requests refused, whose responses are to come
 	gone       bool   // forgotten by the tracker
+	tunnel     bool   // it has left HTTP
 	respPos    uint64 // response bytes explained by complete messages
 	queue      []*exchange
 	one        [1]*exchange // room for the queue of almost every connection

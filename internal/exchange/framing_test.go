@@ -171,6 +171,8 @@ func TestLeavesHTTP(t *testing.T) {
 	connect := "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"
 	established := "HTTP/1.1 200 Connection established\r\n\r\n"
 	refused := reply(403, "no")
+	const go100 = "HTTP/1.1 100 Continue\r\n\r\n"
+	inside := func(s *exchange.Stats) { s.InsideBody, s.InsideAnswer = 1, 1 }
 	runScripts(t, []script{
 		{name: "101", steps: []step{in(upgrade), out(switching), in("GET /\r\n"), out("\x81\x05hello"), end()},
 			want: []seen{ok(upgrade, switching).outcome("upgraded")}},
@@ -180,6 +182,12 @@ func TestLeavesHTTP(t *testing.T) {
 			want: []seen{ok(upgrade, okReply), ok(getRequest, okReply)}},
 		{name: "CONNECT", steps: []step{in(connect), out(established), in("\x16\x03\x01"), out("\x16\x03\x03"), end()},
 			want: []seen{ok(connect, established).outcome("upgraded")}},
+		{name: "101 behind a 100", steps: []step{in(upgrade), out(go100 + switching), in(getRequest), out(okReply), end()},
+			want: []seen{ok(upgrade, switching).plus(go100).outcome("upgraded")}, stats: inside},
+		{name: "CONNECT, its answer in pieces", steps: []step{in(connect), out(halves(established, 9)...), in(getRequest), out(okReply), end()},
+			want: []seen{ok(connect, established).outcome("upgraded")}, stats: inside},
+		{name: "CONNECT, read on before the answer has returned", steps: []step{in(connect), sending(established), in(getRequest), out(established, okReply, okReply), end()},
+			want: []seen{ok(connect, established).outcome("upgraded")}, stats: func(s *exchange.Stats) { s.InsideBody, s.InsideAnswer = 1, 2 }},
 		{name: "CONNECT refused", steps: []step{in(connect), out(refused), in(getRequest), out(okReply)},
 			want: []seen{ok(connect, refused), ok(getRequest, okReply)}},
 	})

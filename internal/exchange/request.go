@@ -16,6 +16,9 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		return
 	case e != nil: // told before by a sweep, now perhaps longer
 		t.readHead(c, e, head)
+	case c.tunnel: // the kernel does not always see that it is one
+		t.refuseRequest(c, off)
+		return
 	case off < c.reqPos:
 		t.refuseRequest(c, off)
 		c.reqFalse = max(c.reqFalse, off)

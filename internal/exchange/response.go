@@ -12,7 +12,7 @@ const minResponse = 16
 
 // beginResponse takes a piece that begins like a response.
 func (t *Tracker) beginResponse(c *conn, r *events.Record) {
-	if r.RespOff < c.respPos {
+	if r.RespOff < c.respPos || c.tunnel {
 		t.stats.InsideAnswer++
 		return
 	}
@@ -107,6 +107,7 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 		}
 		end := e.bodyEnd
 		if e.body == http1.BodyTunnel {
+			c.tunnel = e.flags&uncertain == 0
 			t.finish(c, end, r.NowNS, events.OutcomeUpgraded)
 			return
 		}

@@ -62,7 +62,7 @@ type Stats struct {
 	Evicted   uint64 // requests dropped at a limit
 	Unseen    uint64 // responses whose head was behind another's in one write
 
-	InsideBody   uint64 // requests told by the kernel that are part of a body
+	InsideBody   uint64 // requests told by the kernel that are part of a body, or in a tunnel
 	InsideAnswer uint64 // the same of responses
 	LostRecords  uint64 // gaps in the records of connections
 	UnknownConns uint64 // connections whose addresses were lost
