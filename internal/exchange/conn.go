@@ -72,6 +72,7 @@ type exchange struct {
 	// Response.
 	begun    bool
 	headDone bool
+	hidden   bool // of what follows an interim response something was not captured
 	status   uint16
 	body     http1.BodyKind
 	respOff  uint64 // first byte of the first (interim) response

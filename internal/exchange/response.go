@@ -19,6 +19,9 @@ func (t *Tracker) beginResponse(c *conn, r *events.Record) {
 	if len(c.queue) > 0 && c.queue[0].begun {
 		e := c.queue[0]
 		switch {
+		case e.hidden && e.status == 0 && len(c.queue) > 1 && c.queue[1].readNS > e.lastNS:
+			// The next request came after it: the final response was there.
+			t.unseenResponse(c)
 		case e.bodyGoesOn(c, r):
 			t.stats.InsideAnswer++
 			t.continueResponse(c, r)
@@ -195,12 +198,13 @@ func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off u
 			e.buf = e.buf[t.resp.HeadLen:]
 			e.msgOff, e.msgNS = e.msgOff+uint64(t.resp.HeadLen), r.NowNS
 			if len(e.buf) == 0 {
+				e.hidden = r.RespEnd > e.msgOff
 				return false
 			}
 		case r.RespEnd <= e.captured() && len(e.buf) <= maxBuffered:
 			return false
 		case interim: // its end was not captured: a final head must follow
-			e.msgOff, e.buf = r.RespEnd, nil
+			e.msgOff, e.buf, e.hidden = r.RespEnd, nil, true
 			e.flags |= uncertain
 			return false
 		default:
