@@ -178,32 +178,34 @@ func (k *soaking) seen(p *part) uint64 {
 	return k.sums.routes[p.name]
 }
 
-// judgeMemory compares every sample after the warm-up with the first three of these.
+// judgeMemory compares every sample after the warm-up with the mean of those in
+// the time after it that is as long: memory goes up and down by 5 % within minutes.
 func (k *soaking) judgeMemory() {
 	after := min(warmUp, k.duration/warmUpShare)
 	var later []sample
+	var sum uint64
+	base := 0
 	for _, one := range k.samples {
 		if one.at >= after {
 			later = append(later, one)
 		}
+		if one.at >= after && one.at < 2*after {
+			sum += one.rss
+			base++
+		}
 	}
-	const base = 3
-	if len(later) <= base {
+	if base == 0 || len(later) == base {
 		k.checks.that(false, "resident memory is flat", "only %d samples", len(later))
 		return
 	}
-	var sum uint64
-	for _, one := range later[:base] {
-		sum += one.rss
-	}
-	middle := float64(sum) / base
+	middle := float64(sum) / float64(base)
 	low, high := later[0].rss, later[0].rss
 	for _, one := range later {
 		low, high = min(low, one.rss), max(high, one.rss)
 	}
 	ok := float64(low) >= middle*(1-mostDrift) && float64(high) <= middle*(1+mostDrift)
-	k.checks.that(ok, fmt.Sprintf("resident memory within %.0f %% of what it was after %v", 100*mostDrift, after),
-		"%s then, %s to %s since", mib(uint64(middle)), mib(low), mib(high))
+	k.checks.that(ok, fmt.Sprintf("resident memory after %v within %.0f %% of its mean in the next %v", after, 100*mostDrift, after),
+		"%s, and %s to %s", mib(uint64(middle)), mib(low), mib(high))
 }
 
 // first of several lines, and how many more.
