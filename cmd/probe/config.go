@@ -96,10 +96,9 @@ func readConfig(path string) (map[string]any, error) {
 func manyDocuments(text []byte) bool {
 	begun, others := false, false
 	for line := range bytes.Lines(text) {
-		after, mark := bytes.CutPrefix(bytes.TrimRight(line, "\r\n"), []byte("---"))
-		if mark = mark && (len(after) == 0 || after[0] == ' ' || after[0] == '\t'); mark {
-			line, others = after, begun
-			begun = true
+		after, dashes := bytes.CutPrefix(bytes.TrimRight(line, "\r\n"), []byte("---"))
+		if dashes && (len(after) == 0 || after[0] == ' ' || after[0] == '\t') {
+			line, others, begun = after, begun, true
 		}
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 || line[0] == '#' || line[0] == '%' || string(line) == "..." {
