@@ -65,6 +65,8 @@ func (r *ring) drain(fn func([]byte)) (records, bytes int) {
 	start := atomic.LoadUint64(r.readPos)
 	pos, released := start, start
 	end := atomic.LoadUint64(r.writePos)
+	// Deferred, for an fn that panics: the next drain must not repeat what it had.
+	defer func() { atomic.StoreUint64(r.readPos, pos) }()
 	for pos < end {
 		at := pos & r.mask
 		length, ok := r.length(at)
@@ -72,12 +74,12 @@ func (r *ring) drain(fn func([]byte)) (records, bytes int) {
 			break // still being written: the next drain takes it
 		}
 		n := uint64(length & ringLength)
+		pos += (ringHeader + n + 7) &^ 7
 		if length&ringDiscard == 0 {
 			records++
 			bytes += int(n)
 			fn(r.data[at+ringHeader : at+ringHeader+n : at+ringHeader+n])
 		}
-		pos += (ringHeader + n + 7) &^ 7
 		if pos-released >= ringRelease {
 			atomic.StoreUint64(r.readPos, pos)
 			released = pos
@@ -86,7 +88,6 @@ func (r *ring) drain(fn func([]byte)) (records, bytes int) {
 			end = atomic.LoadUint64(r.writePos)
 		}
 	}
-	atomic.StoreUint64(r.readPos, pos)
 	return records, bytes
 }
 
