@@ -49,7 +49,8 @@ func (d *delayWatch) host() (stats.SchedDelay, bool) {
 	}
 	var h stats.Histogram
 	for i := range now {
-		h.AddBucket(i, now[i]-before[i])
+		// Sums of 32-bit counters, which run over: so does the difference.
+		h.AddBucket(i, uint64(uint32(now[i]-before[i])))
 	}
 	return stats.DelayOf(&h), true
 }

@@ -51,6 +51,21 @@ func TestHostDelaysAreOfTheInterval(t *testing.T) {
 	}
 }
 
+// The kernel counts in 32 bits on each CPU, which a busy one fills in days: the
+// sum over CPUs is then smaller than at the look before.
+func TestHostDelaysRunOver(t *testing.T) {
+	k := &fakeDelays{host: make([]uint64, 64)}
+	d := &delayWatch{kernel: k}
+	k.host[3] = 70 + (1<<32 - 1)
+	d.host()
+	k.host[3] = 80 + 4
+	want := stats.SchedDelay{Count: 15, Mean: 3, Quantiles: true, P50: 3, P90: 3, P99: 3, Max: 3}
+	got, _ := d.host()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("delays (-want +got):\n%s", diff)
+	}
+}
+
 func TestServiceDelays(t *testing.T) {
 	counts := func(bucket int, n uint32) []uint32 {
 		c := make([]uint32, 64)
