@@ -121,6 +121,10 @@ func dropBounding(keep, had Set) error {
 	return nil
 }
 
+// onAllThreads may be given pointers as numbers: what they point to must be where
+// the runtime does not move it, as the stack.
+//
+//go:uintptrescapes
 func onAllThreads(trap, a, b, c uintptr) error {
 	_, _, errno := syscall.AllThreadsSyscall(trap, a, b, c)
 	if errno == unix.ENOTSUP {
