@@ -300,8 +300,10 @@ func (a *Agent) lastDelivery() error {
 	select {
 	case <-a.deliver.whenIdle():
 	case <-ctx.Done():
-		a.log.Warn("last interval not delivered", "error", "the delivery before does not end")
-		return nil
+		a.deliver.lost.Add(1)
+		a.memory.add(a.flushStats()) // the totals have it
+		a.recount()
+		return errors.New("last interval not delivered: the delivery before it does not end")
 	}
 	a.takeReplacement()
 	last := a.flushStats()
@@ -311,5 +313,7 @@ func (a *Agent) lastDelivery() error {
 	if err != nil {
 		a.log.Warn("last interval not delivered", "error", err)
 	}
-	return a.export.Close(ctx)
+	err = a.export.Close(ctx)
+	a.recount()
+	return err
 }

@@ -124,3 +124,15 @@ func (a *Agent) useExporter(next exporter) {
 func (a *Agent) reportExport(add func(name string, value uint64)) {
 	a.export.Counters().Report(func(name string, value uint64) { add(name, value+a.exported[name]) })
 }
+
+// recount brings what the last delivery has counted into the last log line: no
+// interval follows that could tell.
+func (a *Agent) recount() {
+	late := map[string]uint64{"agent.intervals_lost": a.deliver.lost.Load()}
+	a.reportExport(func(name string, value uint64) { late[name] = value })
+	for i, c := range a.counters {
+		if value, is := late[c.Name]; is {
+			a.counters[i].Value = value
+		}
+	}
+}
