@@ -36,15 +36,20 @@ func (m mailbox) answerAll() {
 }
 
 // ask has the pipeline run fn and returns what fn does. When the answer does
-// not come in time fn may still run later: it must not write to the caller's
-// memory.
+// not come in time fn is not run any more; one that runs at that moment is not
+// waited for, so it must not write to the caller's memory.
 func ask[T any](ctx context.Context, m mailbox, fn func() T) (T, error) {
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	answer := make(chan T, 1)
+	run := func() {
+		if ctx.Err() == nil { // else the caller was told that nothing happens
+			answer <- fn()
+		}
+	}
 	select {
-	case m <- func() { answer <- fn() }:
+	case m <- run:
 	case <-ctx.Done():
 		return none, errNoAnswer
 	}
