@@ -95,18 +95,23 @@ func (d *delivery) deliver(ctx context.Context, j job) {
 		d.part.end()
 		close(j.done)
 	}()
+	defer d.replace(ctx, j) // an exporter that panics is replaced, too
 	err := j.export.Export(ctx, j.snapshot)
 	delivered = true
 	d.note()
 	if err != nil {
 		d.log.Warn("statsd delivery failed", "error", err)
 	}
-	if j.replace != nil {
-		next := j.replace(ctx)
-		d.mu.Lock()
-		d.next = next
-		d.mu.Unlock()
+}
+
+func (d *delivery) replace(ctx context.Context, j job) {
+	if j.replace == nil {
+		return
 	}
+	next := j.replace(ctx)
+	d.mu.Lock()
+	d.next = next
+	d.mu.Unlock()
 }
 
 // takeNext returns the exporter that a job has made, once.

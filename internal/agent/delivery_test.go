@@ -103,6 +103,23 @@ func TestExporterIsRestarted(t *testing.T) {
 	}
 }
 
+// New settings come into use also when the last delivery of the old ones panics.
+func TestReplacedAfterPanic(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	p := newParts()
+	d := newDelivery(&p.exporter, func() uint64 { return second }, log)
+	supervised(t, p, log, d)
+	next := newScripted()
+	d.start(job{
+		export: newScripted(func() error { panic("at the last") }), snapshot: &stats.Snapshot{},
+		replace: func(context.Context) exporter { return next },
+	})
+	<-d.whenIdle()
+	if got := d.takeNext(); got != exporter(next) {
+		t.Errorf("replaced by %v, want the next one", got)
+	}
+}
+
 // What an exporter has counted outlives its replacement.
 func TestReplacementKeepsCounters(t *testing.T) {
 	p := newParts()
