@@ -49,11 +49,17 @@ func (a *Agent) takeTurn(ctx context.Context) error {
 		return heldBy(key, holder)
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err != nil:
-		a.log.Warn("cannot tell whether another probe sends the same figures", "error", err)
 	}
+	a.warnUnlocked(err)
 	a.turn = lock
 	return nil
+}
+
+// warnUnlocked: without a lock the agent runs all the same.
+func (a *Agent) warnUnlocked(err error) {
+	if err != nil {
+		a.log.Warn("cannot tell whether another probe sends the same figures", "error", err)
+	}
 }
 
 func heldBy(key string, holder single.Holder) error {
@@ -79,6 +85,7 @@ func (a *Agent) moveTurn(next Options) error {
 		if errors.Is(err, single.ErrHeld) {
 			return heldBy(key, holder)
 		}
+		a.warnUnlocked(err)
 	}
 	a.endTurn()
 	a.turn = lock
