@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"probe/pkg/loader"
+	"probe/pkg/stats"
 )
 
 // selfCounters are the books of every part, under their exported names.
@@ -65,6 +66,27 @@ func (a *Agent) selfCounters() []loader.Counter {
 		add("trace.lines_lost", lost)
 	}
 	return a.counters
+}
+
+// recorderCounters are those that the recorder adds to each interval by itself.
+func (a *Agent) recorderCounters() []loader.Counter {
+	t := a.stats.Totals()
+	var requests uint64
+	for _, c := range t.ByRole {
+		requests += c.Requests
+	}
+	return []loader.Counter{
+		{Name: stats.SelfRequests, Value: requests},
+		{Name: stats.SelfInProgress, Value: t.InProgress},
+		{Name: stats.SelfInvalid, Value: t.Invalid},
+		{Name: stats.SelfOverflowed, Value: t.Overflowed},
+		{Name: stats.SelfSeriesCreated, Value: t.SeriesCreated},
+		{Name: stats.SelfSeriesDropped, Value: t.SeriesDropped},
+		{Name: stats.SelfIDsRefused, Value: t.IDsRefused},
+		{Name: stats.SelfIDsUnknown, Value: t.IDsUnknown},
+		{Name: stats.SelfGaugesRefused, Value: t.GaugesRefused},
+		{Name: stats.SelfCounterRefused, Value: t.SelfRefused},
+	}
 }
 
 // logSummary writes one line: the requests so far and everything that was

@@ -160,6 +160,7 @@ func (a *Agent) askInside(ctx context.Context) (inside, error) {
 	return ask(ctx, a.mailbox, func() inside {
 		in := inside{source: a.kernel.Source(), open: a.tracker.Stats().Open}
 		in.counters = append(in.counters, a.selfCounters()...)
+		in.counters = append(in.counters, a.recorderCounters()...)
 		programs, err := a.kernel.Programs()
 		if err != nil {
 			a.log.Warn("programs not read", "error", err)

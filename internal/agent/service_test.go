@@ -98,6 +98,8 @@ func TestEndpoint(t *testing.T) {
 		`probe_http_requests_total{outcome="error",role="server"}`:  n / 10,
 		`probe_http_errors_total{role="server"}`:                    n / 10,
 		`probe_exchange_finished_total`:                             n,
+		`probe_stats_requests_total`:                                n,
+		`probe_stats_series_overflowed_total`:                       0,
 		`probe_kernel_dropped_total{reason="ring_full"}`:            0,
 		`probe_bpf_program_attached{program="http_arrival"}`:        1,
 		`probe_export_connected`:                                    1,
