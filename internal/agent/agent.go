@@ -143,6 +143,8 @@ func summaryRole(role string) events.Role {
 // run opens what the agent needs, in the order in which it would have to be
 // refused, and closes it in the opposite one.
 func (a *Agent) run(ctx context.Context) (err error) {
+	a.signals = newSignals(a) // before the first wait
+	defer a.signals.stop()
 	if err := a.takeTurn(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end while it waited
@@ -150,8 +152,6 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.endTurn()
-	a.signals = newSignals(a)
-	defer a.signals.stop()
 	if err := a.openServer(); err != nil {
 		return err
 	}

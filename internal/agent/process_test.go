@@ -23,7 +23,10 @@ type agentSettings struct {
 	Statsd, StateDir, SpoolDir, ReadyFile string
 	// Listen is the address of the endpoint, "" for none.
 	Listen string
-	PIDs   []uint32
+	// LockDir is where it waits for its turn, "" for not at all.
+	LockDir string
+	Reload  bool // SIGHUP reads the same settings again
+	PIDs    []uint32
 	// Trace prints requests, as JSON or as Text.
 	Trace, Text     bool
 	Query           bool // --capture-query
@@ -45,14 +48,17 @@ func agentMain() int {
 	if s.Debug {
 		level = slog.LevelDebug
 	}
-	err := agent.Run(ctx, agent.Options{
+	o := agent.Options{
 		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: s.PIDs,
 		Interval: killInterval, ShutdownTimeout: s.ShutdownTimeout, Listen: s.Listen,
-		StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: !s.Text, Query: s.Query,
+		LockDir: s.LockDir, StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: !s.Text, Query: s.Query,
 		Export: agent.ExportOptions{SpoolDir: s.SpoolDir}, SnapshotInterval: s.SnapshotInterval,
 		Stdout: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
-	})
-	if err != nil {
+	}
+	if s.Reload {
+		o.Reload = func() (agent.Reloaded, error) { return agent.Reloaded{Options: o}, nil }
+	}
+	if err := agent.Run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "agent:", err)
 		return 1
 	}

@@ -17,6 +17,7 @@ import (
 	"probe/internal/agent"
 	"probe/internal/single"
 	"probe/internal/testutil"
+	"probe/pkg/export"
 )
 
 // An update: the new agent starts while the old one still runs, waits until it
@@ -72,6 +73,30 @@ func TestSecondAgentStopsWaiting(t *testing.T) {
 	second.awaitLog("waiting for it to end")
 	second.stop()
 	first.stop()
+}
+
+// SIGHUP, which asks for new settings, does not kill an agent that waits.
+func TestSignalWhileWaiting(t *testing.T) {
+	testutil.RequireBPF(t, "5.15", "tp_btf and ring buffer")
+	s, dir := newSink(t), filepath.Join(t.TempDir(), "probe")
+	held, _, err := single.Acquire(dir, single.Key(s.target(), export.DefaultPrefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	var log lockedBuffer
+	cmd := startAgent(t, agentSettings{Statsd: s.target(), LockDir: dir, Reload: true, ShutdownTimeout: time.Second}, io.Discard, &log)
+	waiting := &running{t: t, log: &log}
+	waiting.awaitLog("waiting for it to end")
+	for _, one := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+		if err := cmd.Process.Signal(one); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v, want that it waits until it is told to end\n%s", err, log.String())
+	}
 }
 
 // Those that send elsewhere, trace, or print do not wait, and do not disturb:
