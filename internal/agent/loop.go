@@ -178,9 +178,10 @@ func (a *Agent) sweepNow(olderNS uint64, unix bool) error {
 }
 
 // periodic does what is due: it flushes the interval, writes the log line, and
-// forgets who has not been asked for in a while.
+// each minute forgets who has not been asked for and measures wall time again.
 func (a *Agent) periodic() error {
 	if due(&a.nextForget, a.batchNS, forgetEvery) {
+		a.clock.Resync()
 		a.names.Forget(a.batchNS)
 		a.routes.Forget(a.batchNS)
 	}
@@ -191,7 +192,6 @@ func (a *Agent) periodic() error {
 		}
 	}
 	if a.live.LogInterval > 0 && due(&a.nextLog, a.batchNS, a.live.LogInterval) {
-		a.clock.Resync()
 		a.collect()
 		a.logSummary("interval")
 	}
