@@ -78,7 +78,15 @@ func (d *delayWatch) services() ([]stats.ServiceDelay, error) {
 	sums := map[string]*stats.Histogram{}
 	seen := map[uint32][]uint32{}
 	names := map[uint32]string{}
-	err := d.kernel.ProcessDelays(processLives, func(pid uint32, counts []uint32) {
+	lives := func(pid uint32) bool {
+		if processLives(pid) {
+			return true
+		}
+		delete(seen, pid) // forgotten: another one of this pid begins at 0
+		delete(names, pid)
+		return false
+	}
+	err := d.kernel.ProcessDelays(lives, func(pid uint32, counts []uint32) {
 		service, known := d.serves[pid]
 		if !known {
 			return // nothing of it was recorded yet; its counts are for the next interval

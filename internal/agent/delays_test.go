@@ -105,3 +105,34 @@ func TestServiceDelays(t *testing.T) {
 	k.processes[1] = counts(4, 1)
 	flush(of("shop", stats.SchedDelay{Count: 2, Mean: 4, P50: 4, P90: 4, P99: 4, Max: 4}))
 }
+
+// The kernel forgets a process that has ended; one that gets its pid begins at 0.
+func TestDelaysOfAReusedPID(t *testing.T) {
+	t.Setenv("HOST_PROC", t.TempDir()) // no process lives
+	k := &forgettingDelays{fakeDelays{processes: map[uint32][]uint32{7: {0, 100}}}}
+	d := &delayWatch{kernel: k}
+	d.served(7, "shop")
+	if _, err := d.services(); err != nil {
+		t.Fatal(err)
+	}
+	k.processes[7] = []uint32{0, 3}
+	d.served(7, "cron")
+	got, err := d.services()
+	if err != nil || len(got) != 2 || got[0].Service != "cron" || got[0].Count != 3 {
+		t.Errorf("%v: %+v, want 3 waits of cron", err, got)
+	}
+}
+
+// forgettingDelays forgets the processes that do not live, as the kernel side
+// does when it is half full.
+type forgettingDelays struct{ fakeDelays }
+
+func (f *forgettingDelays) ProcessDelays(alive func(uint32) bool, fn func(uint32, []uint32)) error {
+	err := f.fakeDelays.ProcessDelays(alive, fn)
+	for pid := range f.processes {
+		if !alive(pid) {
+			delete(f.processes, pid)
+		}
+	}
+	return err
+}
