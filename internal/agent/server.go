@@ -121,6 +121,9 @@ func (v *view) Ready() error {
 	return nil
 }
 
+// errBusy: the interval so far cannot be ended now.
+var errBusy = errors.New("an interval is on its way to the statsd receiver: try again in a few seconds")
+
 func (v *view) State(ctx context.Context) any { return (*Agent)(v).describe(ctx) }
 
 // Reset forgets the totals, on disk too.
@@ -129,6 +132,9 @@ func (v *view) Reset(ctx context.Context) error {
 	failed, err := ask(ctx, a.mailbox, func() error {
 		var err error
 		if a.export != nil { // or the interval would count after the reset
+			if a.deliver.busy() {
+				return errBusy
+			}
 			err = a.flush()
 		}
 		a.stats.Reset()
