@@ -87,15 +87,10 @@ func (a *Agent) yield() {
 
 // drain reads the ring to its end and chooses when to do so again.
 func (a *Agent) drain() error {
-	a.batchNS = a.clock.Now()
-	records, bytes, err := a.kernel.Drain(a.feed)
+	a.quiet++
+	bytes, err := a.take()
 	if err != nil {
 		return err
-	}
-	a.tracker.EndBatch()
-	a.releaseHeld(false)
-	if a.quiet++; records > 0 {
-		a.quiet = 0
 	}
 	ring := a.opt.RingBytes
 	if ring == 0 {
@@ -112,6 +107,21 @@ func (a *Agent) drain() error {
 	}
 	a.interval = max(next, minDrain)
 	return nil
+}
+
+// take reads the ring to its end.
+func (a *Agent) take() (bytes int, err error) {
+	a.batchNS = a.clock.Now()
+	records, bytes, err := a.kernel.Drain(a.feed)
+	if err != nil {
+		return 0, err
+	}
+	a.tracker.EndBatch()
+	a.releaseHeld(false)
+	if records > 0 {
+		a.quiet = 0
+	}
+	return bytes, nil
 }
 
 func (a *Agent) feed(raw []byte) {
@@ -167,7 +177,8 @@ func (a *Agent) sweepNow(olderNS uint64, unix bool) error {
 		return err
 	}
 	a.sweeps.cost = time.Duration(a.clock.Now() - begin)
-	if err := a.drain(); err != nil {
+	// What came since the last drain, a moment ago, says nothing of the pace.
+	if _, err := a.take(); err != nil {
 		return err
 	}
 	if unix {
