@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -270,6 +271,36 @@ func TestChartLikeManifest(t *testing.T) {
 	other.Containers[0].Env = slices.DeleteFunc(other.Containers[0].Env, func(e corev1.EnvVar) bool { return e.Name == "STATSD_PROTOCOL" })
 	if diff := cmp.Diff(one, other); diff != "" {
 		t.Errorf("pod (-daemonset.yaml +chart):\n%s", diff)
+	}
+}
+
+// Names and values that YAML takes for something else than text, and those that
+// are no label, give what the API takes.
+func TestChartOddValues(t *testing.T) {
+	tag := "v1.2-rc@sha256:" + strings.Repeat("a", 64)
+	out, err := helm(t, "template", "123", "../helm/probe", "--namespace", "456", "--kube-version", kubeVersion,
+		"--set-string", "priorityClassName=1000,serviceAccount.name=1e3,image.tag="+tag, "--set", "stateDir=/data #1,config.role=both",
+		"--set", "serviceMonitor.enabled=true,serviceMonitor.interval=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(out), "interval:") {
+		t.Error("an interval of null")
+	}
+	d := daemonSet(t, out)
+	pod := d.Spec.Template.Spec
+	if d.Namespace != "456" || pod.PriorityClassName != "1000" || pod.ServiceAccountName != "1e3" || pod.Containers[0].Image != "probe:"+tag {
+		t.Errorf("namespace %q, priority %q, account %q, image %q", d.Namespace, pod.PriorityClassName, pod.ServiceAccountName, pod.Containers[0].Image)
+	}
+	if !slices.Contains(pod.Containers[0].Args, "--state-dir=/data #1") {
+		t.Errorf("arguments %q", pod.Containers[0].Args)
+	}
+	for _, tag := range []string{tag, "v1-", strings.Repeat("a", 62) + "-" + strings.Repeat("b", 65)} {
+		for key, value := range daemonSet(t, rendered(t, "--set", "image.tag="+tag)).Spec.Template.Labels {
+			if wrong := validation.IsValidLabelValue(value); wrong != nil {
+				t.Errorf("label %s=%q: %v", key, value, wrong)
+			}
+		}
 	}
 }
 
