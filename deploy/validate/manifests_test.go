@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -191,7 +192,7 @@ func checkContainer(t *testing.T, c corev1.Container) {
 			from[e.Name] = e.Value
 		}
 	}
-	if from["NODE_NAME"] != "spec.nodeName" || from["HOST_IP"] != "status.hostIP" || from["HOST_SYS"] != "/host/sys" || from["HOST_ROOT"] != "/host" {
+	if from["NODE_NAME"] != "spec.nodeName" || from["NODE_IP"] != "status.hostIP" || from["HOST_SYS"] != "/host/sys" || from["HOST_ROOT"] != "/host" {
 		t.Errorf("environment %v", from)
 	}
 	if from["STATSD_HOST"] != "status.hostIP" && from["STATSD_HOST"] != "statsd.monitoring" {
@@ -301,6 +302,39 @@ func TestChartOddValues(t *testing.T) {
 				t.Errorf("label %s=%q: %v", key, value, wrong)
 			}
 		}
+	}
+}
+
+// With kubelet=true the pod has what --kubelet needs: an address, a token and the
+// right to ask. Without it, it has no token.
+func TestChartKubelet(t *testing.T) {
+	out := rendered(t, "--set", "kubelet=true")
+	pod := daemonSet(t, out).Spec.Template.Spec
+	if !slices.Contains(pod.Containers[0].Args, "--kubelet") || !*pod.AutomountServiceAccountToken {
+		t.Errorf("arguments %q, token %v", pod.Containers[0].Args, *pod.AutomountServiceAccountToken)
+	}
+	roles := map[string]*rbacv1.ClusterRole{}
+	var bindings []*rbacv1.ClusterRoleBinding
+	for _, object := range decode(t, out) {
+		switch o := object.(type) {
+		case *rbacv1.ClusterRole:
+			roles[o.Name] = o
+		case *rbacv1.ClusterRoleBinding:
+			bindings = append(bindings, o)
+		}
+	}
+	if len(bindings) != 1 || len(bindings[0].Subjects) != 1 || roles[bindings[0].RoleRef.Name] == nil {
+		t.Fatalf("roles %v, bindings %v", roles, bindings)
+	}
+	want := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"nodes/proxy"}, Verbs: []string{"get"}}}
+	if diff := cmp.Diff(want, roles[bindings[0].RoleRef.Name].Rules); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	if s := bindings[0].Subjects[0]; s.Name != pod.ServiceAccountName || s.Namespace != "probe" {
+		t.Errorf("bound to %+v, the pod runs as %q", s, pod.ServiceAccountName)
+	}
+	if *daemonSet(t, rendered(t)).Spec.Template.Spec.AutomountServiceAccountToken {
+		t.Error("a token for nothing")
 	}
 }
 
