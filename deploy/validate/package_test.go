@@ -126,6 +126,22 @@ echo all done
 	}
 }
 
+// A service that cannot be started again (masked, or with settings that are not
+// valid) does not leave the package half installed.
+func TestPostinstallBrokenService(t *testing.T) {
+	out := inScratchRoot(t, `
+mkdir -p /run/systemd/system /tmp/fake
+printf '#!/bin/sh\ncase $1 in try-restart | is-enabled) exit 1 ;; esac\n' >/tmp/fake/systemctl
+chmod 755 /tmp/fake/systemctl
+PATH=/tmp/fake:$PATH
+sh /in/postinstall.sh configure
+echo all done
+`, "../packaging/postinstall.sh")
+	if !strings.Contains(out, "all done") {
+		t.Errorf("output:\n%s", out)
+	}
+}
+
 func TestRPM(t *testing.T) {
 	if _, err := exec.LookPath("rpm"); err != nil {
 		t.Fatal("rpm is missing: run scripts/install-test-deps.sh")
