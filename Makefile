@@ -42,8 +42,10 @@ help: ## Show this list
 build: ## Build bin/probe, a static binary; needs only Go
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/probe ./cmd/probe
 
-# A package's version is digits first: v1.2.3-4-gabc becomes 1.2.3-4-gabc.
-PACKAGE_VERSION = $(or $(shell echo '$(VERSION)' | sed -n 's/^v\([0-9].*\)/\1/p'),0.0.0+$(VERSION))
+# A package's version is digits first, and what was made after a release is newer:
+# v1.2.3-4-gabc becomes 1.2.3+4.gabc. Behind the plus, rpm takes no hyphen.
+PACKAGE_VERSION = $(shell echo '$(VERSION)' | sed -E 's/^v?([0-9]+\.)/\1/; t tag; s/^/0.0.0+/; b dots; :tag; \
+	s/-([0-9]+-g[0-9a-f]+(-dirty)?|dirty)$$/+\1/; :dots; s/(\+.*)-/\1./; t dots')
 DEPLOY_TOOL     = $(GO) tool -modfile=deploy/validate/go.mod
 IMAGE          ?= probe:$(VERSION)
 DOCKER         ?= docker
@@ -52,7 +54,7 @@ DOCKER         ?= docker
 package: build ## Make deb and rpm of bin/probe in dist/
 	mkdir -p dist
 	for format in deb rpm; do \
-		VERSION='$(PACKAGE_VERSION)' GOARCH=$(shell $(GO) env GOARCH) \
+		VERSION='$(PACKAGE_VERSION)' GOARCH="$$($(GO) env GOARCH)" \
 			$(DEPLOY_TOOL) nfpm package --config deploy/packaging/nfpm.yaml --packager $$format --target dist/ || exit 1; \
 	done
 

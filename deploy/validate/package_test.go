@@ -59,6 +59,25 @@ func packages(t *testing.T) (deb, rpm string) {
 	return only(t, dir, "*.deb"), only(t, dir, "*.rpm")
 }
 
+// A build after a release is newer than it, also to rpm, which takes no hyphen in
+// a version; the package is of the architecture that was built for.
+func TestPackageVersion(t *testing.T) {
+	fake := filepath.Join(t.TempDir(), "go")
+	const says = "#!/bin/sh\n[ \"$*\" = 'env GOARCH' ] && echo \"${GOARCH-amd64}\"\n[ \"$1\" != tool ] || echo \"package $VERSION $GOARCH\"\n"
+	if err := os.WriteFile(fake, []byte(says), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for version, want := range map[string]string{
+		"v1.2.3": "1.2.3", "1.2.3": "1.2.3", "v1.2.3-rc1": "1.2.3-rc1", "v1.2.3-dirty": "1.2.3+dirty", "v1.2.3-4-gabc": "1.2.3+4.gabc",
+		"v1.2.3-rc1-4-gabc-dirty": "1.2.3-rc1+4.gabc.dirty", "dev": "0.0.0+dev", "1893505-dirty": "0.0.0+1893505.dirty",
+	} {
+		out, err := exec.Command("make", "-s", "-C", "../..", "package", "VERSION="+version, "GO="+fake, "GOARCH=arm64").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "package "+want+" arm64\n") {
+			t.Errorf("%s: %v, %s; want %s for arm64", version, err, out, want)
+		}
+	}
+}
+
 func hostArch(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("go", "env", "GOARCH").Output()
