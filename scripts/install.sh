@@ -58,7 +58,7 @@ case "${1-}" in
 '') need_root && install_all ;;
 --uninstall | --purge) need_root && remove_all "$1" ;;
 *)
-	sed -n 's/^# \{0,1\}//p' "$0" | sed -n 2,8p >&2
+	sed -n 's/^# \{0,1\}//p' "$0" | sed -n 3,9p >&2
 	exit 2
 	;;
 esac

@@ -203,8 +203,10 @@ scripts/install.sh --purge
 test ! -e /etc/default/probe -a ! -e /etc/probe
 DESTDIR=/tmp/image scripts/install.sh
 test -x /tmp/image/usr/bin/probe -a ! -e /usr/bin/probe
-code=0; scripts/install.sh --frobnicate || code=$?
+code=0; scripts/install.sh --frobnicate 2>usage || code=$?
 test $code = 2
+grep -q DESTDIR usage
+! grep SPDX usage
 echo all done
 `, program(t), "../../scripts/install.sh", "../systemd")
 	if !strings.Contains(out, "all done") {
