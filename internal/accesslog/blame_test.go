@@ -41,7 +41,7 @@ func TestSlowSaysWhy(t *testing.T) {
 			q.Times = events.Times{Attribution: events.AttributionHandoff}
 			q.Times.Part[events.PartDisk] = 188 * time.Millisecond
 		}, nil, "GET /api/items 200.00ms: 94 % disk, 5 % unread in the socket, over two threads"},
-		"cut": {func(q *events.Request) { q.Times, q.Flags = events.Times{}, events.FlagTargetCut }, nil, "GET /api/items... 200.00ms: not measured"},
+		"cut":          {func(q *events.Request) { q.Times, q.Flags = events.Times{}, events.FlagTargetCut }, nil, "GET /api/items... 200.00ms: not measured"},
 		"not measured": {func(q *events.Request) { q.Times = events.Times{} }, nil, "GET /api/items 200.00ms: not measured"},
 	}
 	for name, tt := range tests {

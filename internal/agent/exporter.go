@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -123,6 +124,33 @@ func (a *Agent) useExporter(next exporter) {
 // reportExport hands over the counters of all exporters since the start.
 func (a *Agent) reportExport(add func(name string, value uint64)) {
 	a.export.Counters().Report(func(name string, value uint64) { add(name, value+a.exported[name]) })
+}
+
+// lastDelivery sends what is left, after the delivery that may be on its way.
+func (a *Agent) lastDelivery() error {
+	// The rest of the time is for what comes before and after.
+	limit := time.Duration(a.shutdownTimeout.Load()) * 3 / 4
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	select {
+	case <-a.deliver.whenIdle():
+	case <-ctx.Done():
+		a.deliver.lost.Add(1)
+		a.memory.add(a.flushStats()) // the totals have it
+		a.recount()
+		return errors.New("last interval not delivered: the delivery before it does not end")
+	}
+	a.takeReplacement()
+	last := a.flushStats()
+	a.memory.add(last)
+	err := a.export.Export(ctx, last)
+	a.deliver.note()
+	if err != nil {
+		a.log.Warn("last interval not delivered", "error", err)
+	}
+	err = a.export.Close(ctx)
+	a.recount()
+	return err
 }
 
 // recount brings what the last delivery has counted into the last log line: no
