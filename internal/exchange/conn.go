@@ -28,14 +28,14 @@ type conn struct {
 	refused    bool   // ... or requests refused, whose responses are to come
 	gone       bool   // forgotten by the tracker
 	tunnel     bool   // it has left HTTP
+	reset      bool   // its end was a reset
+	heldAge    uint8  // batches since the first of held; 0: not waiting
+	lateAge    uint8  // the same of late
 	respPos    uint64 // response bytes explained by complete messages
 	queue      []*exchange
 	one        [1]*exchange // room for the queue of almost every connection
-	held       [][]byte
-	heldAge    int      // batches since the first of them; 0: not waiting
-	late       [][]byte // records whose request is still to be told
-	lateAge    int      // batches since the first of them; 0: not waiting
-	reset      bool     // the end was a reset
+	held       [][]byte     // records that wait for an earlier one
+	late       [][]byte     // records whose request is still to be told
 }
 
 // unknownConn stands for a connection whose addresses were lost.

@@ -109,7 +109,7 @@ func (t *Tracker) EndBatch() {
 func (t *Tracker) endHeld(batches int) {
 	kept := t.held[:0]
 	for _, c := range t.held {
-		if len(c.held) > 0 && c.heldAge < batches {
+		if len(c.held) > 0 && int(c.heldAge) < batches {
 			c.heldAge++
 			kept = append(kept, c)
 			continue
