@@ -42,10 +42,12 @@ static __noinline struct conn *table_conn(struct sock *sk, __u64 inode)
 	if (task_unjudged())
 		return NULL;
 	empty = bpf_map_lookup_elem(&http_empty, &zero);
-	if (!empty)
+	/* Where none was there, another CPU may have made it at the same time. */
+	if (!empty ||
+	    (bpf_map_update_elem(&http_conn_table, &key, empty, c ? BPF_ANY : BPF_NOEXIST) && c)) {
+		count(PROBE_DROP_NO_STATE);
 		return NULL;
-	/* Perhaps another CPU has made it at the same time. */
-	bpf_map_update_elem(&http_conn_table, &key, empty, c ? BPF_ANY : BPF_NOEXIST);
+	}
 	c = bpf_map_lookup_elem(&http_conn_table, &key);
 	if (c)
 		c->inode = inode;
