@@ -132,12 +132,12 @@ func (a *Agent) lastDelivery() error {
 	limit := time.Duration(a.shutdownTimeout.Load()) * 3 / 4
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	defer a.recount()
 	select {
 	case <-a.deliver.whenIdle():
 	case <-ctx.Done():
 		a.deliver.lost.Add(1)
 		a.memory.add(a.flushStats()) // the totals have it
-		a.recount()
 		return errors.New("last interval not delivered: the delivery before it does not end")
 	}
 	a.takeReplacement()
@@ -148,9 +148,7 @@ func (a *Agent) lastDelivery() error {
 	if err != nil {
 		a.log.Warn("last interval not delivered", "error", err)
 	}
-	err = a.export.Close(ctx)
-	a.recount()
-	return err
+	return a.export.Close(ctx)
 }
 
 // recount brings what the last delivery has counted into the last log line: no
