@@ -81,13 +81,14 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 		p->call.kind = CALL_COMPAT;
 	}
 	piece_init(p, len, dir);
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = tcp_of(sk);
+	p->now_ns = moved_at(sk, tp, dir);
 	if (lane_enter(c, lane))
 		lane_wait(c, lane);
 	if (!c->id)
 		conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
 	if (c->phase != PHASE_OVER)
-		on_piece(s, c, sk, tp, p, true);
+		on_piece(s, c, sk, tp, task, p, true);
 	conn_leave(s, c, sk, tp, lane, true);
 	return 0;
 }
@@ -96,7 +97,7 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
  * the process has accepted it and is ready. Ends the wait for accept. */
 static __always_inline void socket_touched(struct sock *sk)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_of(sk);
 	struct conn *c;
 
 	if (!tp || tp->bytes_received || task_unjudged())
@@ -140,7 +141,7 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 
 		/* What is read next arrived by now. */
 		if (c && (flags & MSG_PEEK) && !c->peeked_ns)
-			c->peeked_ns = arrival_of(sk, bpf_skc_to_tcp_sock(sk), true);
+			c->peeked_ns = arrival_of(sk, tcp_of(sk), true);
 		return 0;
 	}
 	alone();
@@ -151,14 +152,14 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 
 /*
  * Tracepoint tcp_rcv_space_adjust(sk), kernel 4.15: inside recvmsg, after the
- * copy. tcp_mstamp is still the time of the last segment here; the answer to
- * it, an acknowledgement, moves it on before sock_recv_length fires. Fires for
+ * copy. tcp_clock_cache is still the time of the last segment here; the kernel
+ * looks at the clock next, and moves it on. Fires for
  * every TCP read of the host, so it only fills a slot (5 ns).
  */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(http_arrival, struct sock *sk)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_of(sk);
 
 	if (tp)
 		arrival_note(sk, tp, true);

@@ -87,6 +87,8 @@ static __always_inline bool call_peeks(struct call *call, __u64 nr)
 static __always_inline void table_call(struct scratch *s, struct conn *c, struct sock *sk,
 				       struct piece *p, long ret)
 {
+	/* 5.11, without which there is no detail. */
+	struct task_struct *task = cfg.detail ? bpf_get_current_task_btf() : NULL;
 	struct tcp_sock *tp;
 
 	if (lane_enter(c, p->dir & 1))
@@ -101,7 +103,7 @@ static __always_inline void table_call(struct scratch *s, struct conn *c, struct
 	} else if (c->phase != PHASE_OVER) {
 		p->len = p->call.kind == CALL_MMSG ? mmsg_bytes(&p->call, ret) : (__u32)ret;
 		if (p->len)
-			on_piece(s, c, sk, tp, p, false);
+			on_piece(s, c, sk, tp, task, p, false);
 	}
 	forget();
 	conn_leave(s, c, sk, tp, p->dir & 1, false);
@@ -150,6 +152,7 @@ static __always_inline int call_returns(struct pt_regs *regs, long ret)
 	if (!c || c->phase == PHASE_OVER)
 		return 0;
 	piece_init(p, 0, dir);
+	p->now_ns = bpf_ktime_get_ns();
 	table_call(s, c, sk, p, ret);
 	return 0;
 }

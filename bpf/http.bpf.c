@@ -43,8 +43,9 @@
 
 /* Nothing known of this connection yet: a head decides what it is. */
 static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct sock *sk,
-				       struct tcp_sock *tp, struct piece *p, __u64 n, bool request,
-				       bool response, const bool trusted)
+				       struct tcp_sock *tp, struct task_struct *task,
+				       struct piece *p, __u64 n, bool request, bool response,
+				       const bool trusted)
 {
 	bool receives = p->dir == DIR_RECV;
 
@@ -67,10 +68,10 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		c->phase = PHASE_OVER;
 	} else if (request) {
 		keep_head(s, c, n);
-		start_request(c, sk, tp, p, n, trusted);
+		start_request(c, sk, tp, task, p, n, trusted);
 	} else {
-		belongs_here(c);
-		begin_response(s, c, sk, tp, p, n, trusted);
+		belongs_here(c, task, trusted);
+		begin_response(s, c, sk, tp, task, p, n, trusted);
 	}
 }
 
@@ -130,7 +131,8 @@ static __always_inline void piece_look(struct scratch *s, struct conn *c, struct
 
 /* The body of every entry: p->len bytes moved through sk in p->dir. */
 static __always_inline void on_piece(struct scratch *s, struct conn *c, struct sock *sk,
-				     struct tcp_sock *tp, struct piece *p, const bool trusted)
+				     struct tcp_sock *tp, struct task_struct *task, struct piece *p,
+				     const bool trusted)
 {
 	advance(c, sk, tp, p, trusted);
 	if (!piece_sort(c, p))
@@ -149,11 +151,11 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 		p->clean = ends_clean(p);
 	forget();
 	if (p->unknown)
-		on_unknown(s, c, sk, tp, p, p->got, p->request, p->response, trusted);
+		on_unknown(s, c, sk, tp, task, p, p->got, p->request, p->response, trusted);
 	else if (p->to_server)
-		on_request_bytes(s, c, sk, tp, p, p->got, p->request, trusted);
+		on_request_bytes(s, c, sk, tp, task, p, p->got, p->request, trusted);
 	else
-		on_response_bytes(s, c, sk, tp, p, p->got, p->response, trusted);
+		on_response_bytes(s, c, sk, tp, task, p, p->got, p->response, trusted);
 	if (p->dir == DIR_RECV)
 		c->peeked_ns = 0;
 }

@@ -96,8 +96,10 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
+	__u32 snd_nxt;
 	__u64 bytes_received;
-	__u64 tcp_mstamp; /* microseconds, CLOCK_MONOTONIC; since 4.13 */
+	/* CLOCK_MONOTONIC, read at each segment and each look of a reader; since 4.20 */
+	__u64 tcp_clock_cache;
 };
 
 struct fdtable {

@@ -15,10 +15,11 @@ static __always_inline void keep_head(struct scratch *s, struct conn *c, __u64 n
 
 /* A request begins with the n bytes in c->head. */
 static __always_inline void start_request(struct conn *c, struct sock *sk, struct tcp_sock *tp,
-					  struct piece *p, __u64 n, const bool trusted)
+					  struct task_struct *task, struct piece *p, __u64 n,
+					  const bool trusted)
 {
 	c->phase = PHASE_REQUEST;
-	belongs_here(c);
+	belongs_here(c, task, trusted);
 	c->req_off = p->off;
 	c->read_ns = c->start_ns = p->now_ns;
 	c->head_len = n;
@@ -31,7 +32,7 @@ static __always_inline void start_request(struct conn *c, struct sock *sk, struc
 	c->reported = 0;
 	c->ahead = 0;
 	count(PROBE_COUNT_STARTS);
-	times_begin(c, p->now_ns);
+	times_begin(c, task);
 	if (p->dir == DIR_RECV && c->family == CONN_TCP && tp) {
 		__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
 
@@ -73,8 +74,8 @@ static __always_inline void append_head(struct scratch *s, struct conn *c, struc
 
 /* The kept request goes out alone; what is in s->data takes its place. */
 static __always_inline void replace_request(struct scratch *s, struct conn *c, struct sock *sk,
-					    struct tcp_sock *tp, struct piece *p, __u64 n,
-					    const bool trusted)
+					    struct tcp_sock *tp, struct task_struct *task,
+					    struct piece *p, __u64 n, const bool trusted)
 {
 	bpf_probe_read_kernel(s->gather, PROBE_HEAD_MAX, s->data);
 	s->rec.now_ns = p->now_ns;
@@ -82,7 +83,7 @@ static __always_inline void replace_request(struct scratch *s, struct conn *c, s
 	s->rec.resp_off = s->rec.resp_end = p->dir == DIR_RECV ? c->tx_off : c->rx_off;
 	emit(s, c, sk, PROBE_HAS_START);
 	bpf_probe_read_kernel(c->head, PROBE_HEAD_MAX, s->gather);
-	start_request(c, sk, tp, p, n, trusted);
+	start_request(c, sk, tp, task, p, n, trusted);
 }
 
 /* The response before is over: what was only counted of it is told with its times. */
@@ -103,14 +104,15 @@ static __always_inline void finish_times(struct scratch *s, struct conn *c, stru
 
 /* Bytes in the direction of requests, on a connection whose role is known. */
 static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, struct sock *sk,
-					     struct tcp_sock *tp, struct piece *p, __u64 n,
-					     const bool begins, const bool trusted)
+					     struct tcp_sock *tp, struct task_struct *task,
+					     struct piece *p, __u64 n, const bool begins,
+					     const bool trusted)
 {
 	if (c->phase == PHASE_RESPONSE) {
 		if (!begins)
 			return; /* the rest of a body whose answer came early */
 		finish_times(s, c, sk, p);
-		start_request(c, sk, tp, p, n, trusted);
+		start_request(c, sk, tp, task, p, n, trusted);
 		if (p->off < c->late_end) {
 			/* Its response was told already: this completes it. */
 			s->rec.now_ns = p->now_ns;
@@ -123,17 +125,17 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 	}
 	if (p->dir == DIR_RECV && begins && !c->ahead && sending_now(c, tp, trusted)) {
 		/* The answer to the kept request is on its way: this is the next. */
-		replace_request(s, c, sk, tp, p, n, trusted);
+		replace_request(s, c, sk, tp, task, p, n, trusted);
 		c->ahead = 1;
 		return;
 	}
 	if (c->head_done && n && is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n)) {
-		replace_request(s, c, sk, tp, p, n, trusted); /* pipelined */
+		replace_request(s, c, sk, tp, task, p, n, trusted); /* pipelined */
 		return;
 	}
 	if (c->head_done && c->req_clean && begins && n < SURE_LEN && !c->ahead) {
 		/* A reader that takes the first byte of the next request early. */
-		replace_request(s, c, sk, tp, p, n, trusted);
+		replace_request(s, c, sk, tp, task, p, n, trusted);
 		c->ahead = 1;
 		return;
 	}

@@ -7,8 +7,8 @@
 
 /* A response begins with the n bytes in s->data. */
 static __always_inline void begin_response(struct scratch *s, struct conn *c, struct sock *sk,
-					   struct tcp_sock *tp, struct piece *p, __u64 n,
-					   const bool trusted)
+					   struct tcp_sock *tp, struct task_struct *task,
+					   struct piece *p, __u64 n, const bool trusted)
 {
 	bool tunnel = is_status_101(s->data, n), ahead = c->ahead;
 	__u32 has = PROBE_HAS_STATUS;
@@ -29,11 +29,10 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 		c->late_end = c->tx_off ? c->tx_off + (__u32)(seq - (__u32)c->tx_off)
 					: (1ULL << 32 | seq);
 	}
-	c->timed = TIMED_NOT;
-	if (!ahead) {
-		times_spend(c, p->now_ns);
-		times_answered(c);
-	}
+	if (ahead)
+		c->timed = TIMED_NOT;
+	else
+		times_respond(c, task, p);
 	tell(s, c, sk, p, n, has);
 	c->phase = ahead ? PHASE_REQUEST : PHASE_RESPONSE;
 	c->ahead = 0;
@@ -49,11 +48,12 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 
 /* Bytes in the direction of responses, on a connection whose role is known. */
 static __always_inline void on_response_bytes(struct scratch *s, struct conn *c, struct sock *sk,
-					      struct tcp_sock *tp, struct piece *p, __u64 n,
-					      const bool begins, const bool trusted)
+					      struct tcp_sock *tp, struct task_struct *task,
+					      struct piece *p, __u64 n, const bool begins,
+					      const bool trusted)
 {
 	if (begins && (n >= 7 || c->phase == PHASE_REQUEST)) {
-		begin_response(s, c, sk, tp, p, n, trusted);
+		begin_response(s, c, sk, tp, task, p, n, trusted);
 		return;
 	}
 	if (c->phase == PHASE_REQUEST && p->call.kind == CALL_FILE)
@@ -66,8 +66,10 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 		c->announced = 0;
 		return;
 	}
-	if (c->phase == PHASE_RESPONSE)
+	if (c->phase == PHASE_RESPONSE && cfg.detail) {
+		p->now_ns = bpf_ktime_get_ns(); /* it may be of before a switch */
 		times_spend(c, p->now_ns);
+	}
 	/* A later piece: small heads are completed, else it is only counted. */
 	if (n && c->resp_kept < cfg.capture_bytes && c->pieces < MAX_MORE) {
 		/* It may hold the beginning of the next response, too. */

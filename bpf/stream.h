@@ -6,6 +6,22 @@
 #ifndef PROBE_STREAM_H
 #define PROBE_STREAM_H
 
+/* Kernel 6.2. */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
+/* As bpf_skc_to_tcp_sock, which is a call, where the kernel has a cast instead. */
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+	__u16 family;
+
+	if (!bpf_rdonly_cast)
+		return (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	family = sk->__sk_common.skc_family;
+	if (sk->sk_protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6))
+		return NULL;
+	return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+}
+
 static __always_inline struct arrival *arrival_slot(void)
 {
 	__u32 zero = 0;
@@ -21,7 +37,7 @@ static __always_inline void arrival_note(struct sock *sk, struct tcp_sock *tp, c
 	if (!a)
 		return;
 	a->sock = (__u64)sk;
-	a->ns = READ(trusted, tp, tcp_mstamp) * 1000;
+	a->ns = READ(trusted, tp, tcp_clock_cache);
 	a->seq = READ(trusted, tp, copied_seq);
 }
 
@@ -34,6 +50,31 @@ static __always_inline __u64 arrival_of(struct sock *sk, struct tcp_sock *tp, co
 		return 0;
 	/* A FIN read along has moved the number by one. */
 	return READ(trusted, tp, copied_seq) - a->seq <= 1 ? a->ns : 0;
+}
+
+/*
+ * When the bytes moved. TCP has just looked at the clock, which costs a fence and
+ * as much as a read of user memory: a reader after tcp_rcv_space_adjust, so what
+ * it left is newer than what the hook there has kept; a writer when it sent, and
+ * nothing that this call has written is unsent. Else the clock itself.
+ */
+static __always_inline __u64 moved_at(struct sock *sk, struct tcp_sock *tp, const __u8 dir)
+{
+	__u64 looked;
+
+	if (!tp)
+		return bpf_ktime_get_ns();
+	looked = tp->tcp_clock_cache;
+	if (dir == DIR_SEND) {
+		if (tp->snd_nxt == tp->write_seq)
+			return looked;
+	} else {
+		__u64 arrived = arrival_of(sk, tp, true);
+
+		if (arrived && looked > arrived)
+			return looked;
+	}
+	return bpf_ktime_get_ns();
 }
 
 /* Next byte to read, without the FIN, which takes a number once it was read. */

@@ -17,7 +17,7 @@ static __always_inline int sock_state(struct sock *sk, int oldstate, int newstat
 	c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 	if (!c || !ends_exchange(c, sk, newstate))
 		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
+	tp = tcp_of(sk);
 	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, false, true);
 	return 0;
 }
@@ -37,8 +37,8 @@ static __always_inline int sock_gone(struct sock *sk)
 	struct conn *c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 
 	if (c)
-		conn_end(scratch(SCRATCH_DESTROY), c, sk, bpf_skc_to_tcp_sock(sk),
-			 c->closing == CLOSING_RESET, true, true);
+		conn_end(scratch(SCRATCH_DESTROY), c, sk, tcp_of(sk), c->closing == CLOSING_RESET,
+			 true, true);
 	return 0;
 }
 

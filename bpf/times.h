@@ -73,15 +73,14 @@ static __noinline int times_follow(struct thread_time *t, __u64 now)
 }
 
 /* The current thread has read the request that c keeps. */
-static __noinline int times_begin(struct conn *c, __u64 now)
+static __always_inline void times_begin(struct conn *c, struct task_struct *task)
 {
-	struct task_struct *task;
+	__u64 now = c->read_ns;
 	struct thread_time *t;
 	struct stamp *b;
 
-	if (!c || !cfg.detail || c->role != PROBE_ROLE_SERVER)
-		return 0;
-	task = bpf_get_current_task_btf();
+	if (!cfg.detail || c->role != PROBE_ROLE_SERVER)
+		return;
 	if (c->in_hand)
 		times_answered(c);
 	b = &c->begin;
@@ -89,7 +88,7 @@ static __noinline int times_begin(struct conn *c, __u64 now)
 	b->reads = 0;
 	t = thread_get(task, now);
 	if (!t)
-		return 0;
+		return;
 	b->others = t->in_hand > 0;
 	__sync_fetch_and_add(&t->in_hand, 1);
 	c->in_hand = 1;
@@ -98,6 +97,8 @@ static __noinline int times_begin(struct conn *c, __u64 now)
 	b->major_faults = task->maj_flt;
 	b->minor_faults = task->min_flt;
 	if (cfg.detail == PROBE_DETAIL_FULL) {
+		if (now < t->since_ns) /* lost its CPU in this very call */
+			now = c->read_ns = bpf_ktime_get_ns();
 		book_running(t, now);
 		__builtin_memcpy(b->part, t->part, sizeof(b->part));
 		__builtin_memcpy(t->read_part, t->part, sizeof(b->part));
@@ -117,7 +118,6 @@ static __noinline int times_begin(struct conn *c, __u64 now)
 		b->exec_start = task->se.exec_start;
 		b->run_delay = task->sched_info.run_delay;
 	}
-	return 0;
 }
 
 /*
@@ -181,6 +181,22 @@ static __always_inline bool spend_handoff(struct conn *c, struct thread_time *t,
 	return true;
 }
 
+/*
+ * The thread t that read the request of c answers it; true if it did not leave its
+ * CPU meanwhile. Notes whose the time is.
+ */
+static __always_inline bool stayed_oncpu(struct conn *c, struct task_struct *task,
+					 struct thread_time *t)
+{
+	bool loop = c->begin.others || t->reads != c->begin.reads || t->idle;
+	struct probe_times *s = &c->spent;
+
+	s->attribution = loop ? PROBE_ATTR_LOOP : PROBE_ATTR_THREAD;
+	s->major_faults = (__u32)task->maj_flt - c->begin.major_faults;
+	s->minor_faults = (__u32)task->min_flt - c->begin.minor_faults;
+	return changes_of(task, t) == c->begin.changes && !s->minor_faults && !s->major_faults;
+}
+
 /* A piece of the response to the request of c has left at this time. */
 static __noinline int times_spend(struct conn *c, __u64 now)
 {
@@ -204,25 +220,45 @@ static __noinline int times_spend(struct conn *c, __u64 now)
 			s->attribution = PROBE_ATTR_PARTIAL;
 			s->part_ns[PROBE_PART_UNKNOWN] = now > c->read_ns ? now - c->read_ns : 0;
 		}
+	} else if (stayed_oncpu(c, task, t)) {
+		c->timed = TIMED_ONCPU;
+		return 0;
+	} else if (cfg.detail == PROBE_DETAIL_FULL) {
+		spend_full(c, t, now);
 	} else {
-		bool loop = c->begin.others || t->reads != c->begin.reads || t->idle;
-
-		s->attribution = loop ? PROBE_ATTR_LOOP : PROBE_ATTR_THREAD;
-		s->major_faults = (__u32)task->maj_flt - c->begin.major_faults;
-		s->minor_faults = (__u32)task->min_flt - c->begin.minor_faults;
-		if (changes_of(task, t) == c->begin.changes && !s->minor_faults &&
-		    !s->major_faults) {
-			c->timed = TIMED_ONCPU;
-			return 0;
-		}
-		if (cfg.detail == PROBE_DETAIL_FULL)
-			spend_full(c, t, now);
-		else
-			spend_basic(c, task, now);
+		spend_basic(c, task, now);
 	}
 	s->until_ns = now;
 	c->timed = TIMED_SPENT;
 	return 0;
+}
+
+/*
+ * The first piece of the response leaves. The usual way without a call; otherwise
+ * the time of the piece, which may be before a switch, becomes the present.
+ */
+static __always_inline void times_respond(struct conn *c, struct task_struct *task, struct piece *p)
+{
+	struct thread_time *t;
+
+	c->timed = TIMED_NOT;
+	if (!cfg.detail)
+		return;
+	if (c->in_hand && task->pid == (int)c->tid) {
+		t = thread_of(task);
+		if (t && stayed_oncpu(c, task, t)) {
+			c->timed = TIMED_ONCPU;
+			c->in_hand = 0;
+			if (t->in_hand)
+				t->in_hand--;
+			return;
+		}
+	}
+	if (c->role != PROBE_ROLE_SERVER)
+		return;
+	p->now_ns = bpf_ktime_get_ns();
+	times_spend(c, p->now_ns);
+	times_answered(c);
 }
 
 #endif

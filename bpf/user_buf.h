@@ -15,7 +15,6 @@
 
 static __always_inline void piece_init(struct piece *p, __u32 len, __u8 dir)
 {
-	p->now_ns = bpf_ktime_get_ns();
 	p->len = len;
 	p->dir = dir;
 	p->located = 0;

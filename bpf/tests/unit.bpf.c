@@ -230,7 +230,7 @@ int unit_on_piece(struct call_ctx *ctx)
 	if (c->phase == PHASE_OVER)
 		return 0; /* as the entries do */
 	/* The address is only read from, and reads of address 1 give zeros. */
-	on_piece(s, c, (struct sock *)1, NULL, &p, false);
+	on_piece(s, c, (struct sock *)1, NULL, NULL, &p, false);
 	return 0;
 }
 
