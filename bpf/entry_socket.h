@@ -18,10 +18,27 @@ static __noinline bool call_is_for(struct task_struct *task, __u64 fd, struct so
 	return BPF_CORE_READ(socket, sk) == sk;
 }
 
+/* From the stack of a task to the registers it has saved: the same for all, 0 at first. */
+__u64 regs_at;
+
+/* As bpf_task_pt_regs, which is a call. */
+static __always_inline struct pt_regs *regs_of(struct task_struct *task, struct call *call)
+{
+	if (!bpf_rdonly_cast)
+		return (struct pt_regs *)bpf_task_pt_regs(task);
+	if (!regs_at) {
+		call->arg1 = (__u64)bpf_task_pt_regs(task);
+		forget(); /* the verifier subtracts numbers only, not pointers */
+		regs_at = call->arg1 - (__u64)task->stack;
+	}
+	return bpf_rdonly_cast((void *)((__u64)task->stack + regs_at),
+			       bpf_core_type_id_kernel(struct pt_regs));
+}
+
 static __always_inline void socket_call(struct task_struct *task, struct sock *sk,
 					struct call *call)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = regs_of(task, call);
 
 	call_args(regs, call);
 	call_classify(call_number(regs), call);

@@ -168,6 +168,7 @@ struct sched_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	unsigned int flags;
 	unsigned int __state; /* since 5.14 */
 	int pid;

@@ -375,6 +375,7 @@ const (
 	bpfProgSchedTimerOn       = "sched_timer_on"
 	bpfProgSchedWaking        = "sched_waking"
 	bpfVarCfg                 = "cfg"
+	bpfVarRegsAt              = "regs_at"
 	bpfVarSweep               = "sweep"
 	bpfVarUnusedAttribution   = "unused_attribution"
 	bpfVarUnusedConn          = "unused_conn"
@@ -480,6 +481,7 @@ type bpfMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	RegsAt            *ebpf.VariableSpec `ebpf:"regs_at"`
 	Sweep             *ebpf.VariableSpec `ebpf:"sweep"`
 	UnusedAttribution *ebpf.VariableSpec `ebpf:"unused_attribution"`
 	UnusedConn        *ebpf.VariableSpec `ebpf:"unused_conn"`
@@ -551,6 +553,7 @@ func (m *bpfMaps) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	RegsAt            *ebpf.Variable `ebpf:"regs_at"`
 	Sweep             *ebpf.Variable `ebpf:"sweep"`
 	UnusedAttribution *ebpf.Variable `ebpf:"unused_attribution"`
 	UnusedConn        *ebpf.Variable `ebpf:"unused_conn"`
