@@ -188,6 +188,7 @@ struct probe_delays {
 struct probe_config {
 	__u32 self_tgid;     /* never observed */
 	__u32 capture_bytes; /* 1..PROBE_HEAD_MAX */
+	__u32 ring_alarm;    /* with so many bytes in the ring a waiting reader is woken */
 	__u8 want_server;
 	__u8 want_client;
 	__u8 ports_len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Building one record and handing it to the ring. Never wakes the reader, which
- * drains on a timer that follows the fill level (docs/adr/0002).
+ * Building one record and handing it to the ring. Does not wake the reader, which
+ * drains on a timer that follows the fill level (docs/adr/0002), unless the ring
+ * fills all the same: then the reader has no CPU (docs/adr/0008).
  */
 #ifndef PROBE_EMIT_H
 #define PROBE_EMIT_H
@@ -71,6 +72,17 @@ static __always_inline void put_head(__u8 *to, const __u8 *from, __u64 n)
 	bound(n);
 	if (n <= PROBE_HEAD_MAX - HEAD_USUAL)
 		bpf_probe_read_kernel(to + HEAD_USUAL, n, from + HEAD_USUAL);
+}
+
+/* How often the fill level is looked at, which costs a call: records of a CPU. */
+#define ALARM_EVERY 64
+
+static __always_inline __u64 ring_flags(struct probe_counters *n)
+{
+	if (n->value[PROBE_COUNT_RECORDS] % ALARM_EVERY ||
+	    bpf_ringbuf_query(&http_events, BPF_RB_AVAIL_DATA) < cfg.ring_alarm)
+		return BPF_RB_NO_WAKEUP;
+	return BPF_RB_FORCE_WAKEUP;
 }
 
 /*
@@ -146,7 +158,7 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 	if (size > sizeof(s->rec) + sizeof(s->data))
 		return 0;
 	n->value[PROBE_COUNT_RECORDS]++;
-	if (bpf_ringbuf_output(&http_events, s, size, BPF_RB_NO_WAKEUP)) {
+	if (bpf_ringbuf_output(&http_events, s, size, ring_flags(n))) {
 		n->value[PROBE_DROP_RING_FULL]++;
 		/* A sweep's start-only record is told again with the response. */
 		if ((has & PROBE_HAS_START) && !(has & PROBE_HAS_PROGRESS) && !c->reported)

@@ -227,6 +227,7 @@ type unitProbeConfig struct {
 	_            structs.HostLayout
 	SelfTgid     uint32
 	CaptureBytes uint32
+	RingAlarm    uint32
 	WantServer   uint8
 	WantClient   uint8
 	PortsLen     uint8

@@ -50,11 +50,13 @@ type Agent struct {
 	interval   time.Duration // until the next drain
 	yieldedNS  uint64        // when others of this program last had the thread
 	shared     bool          // they have no other
+	background *background   // nil when not
 	quiet      int           // drains since one that found a record
 	nextFlush  uint64
 	nextLog    uint64
 	nextForget uint64
 	batchNS    uint64
+	batchBytes int
 
 	deliver *delivery
 	// exported are the counters of exporters that were replaced. replaceExport:
@@ -174,6 +176,8 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.names.close()
+	a.background = newBackground(a.kernel, a.ringBytes(), a.clock.Now, a.log)
+	defer func() { err = errors.Join(err, a.background.close()) }()
 	a.dropPrivileges()
 	withdraw, err := a.announce()
 	if err != nil {

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -47,12 +48,13 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.shared = runtime.GOMAXPROCS(0) == 1
 	defer a.parts.pipeline.end()
 	for ctx.Err() == nil {
-		a.yield()
+		dueNS := a.yield() + uint64(a.interval)
 		a.clock.Sleep(a.interval)
 		a.parts.enter(stageReader)
 		if err := a.drain(); err != nil {
 			return err
 		}
+		a.background.drained(a.batchNS, dueNS, a.batchBytes)
 		a.parts.pipeline.begin(a.batchNS) // the beat that the watchdog wants
 		a.parts.enter(stageSweep)
 		if err := a.sweep(); err != nil {
@@ -76,13 +78,15 @@ func (a *Agent) loop(ctx context.Context) error {
 // yield lets others run, which the sleep does not. It stands before the sleep:
 // being scheduled takes back a stop that the garbage collector asked for
 // meanwhile, and on a CPU that both share it would ask, and spin, for seconds.
-func (a *Agent) yield() {
+// Returns the time.
+func (a *Agent) yield() uint64 {
 	now := a.clock.Now()
 	if !a.shared && now+uint64(a.interval) < a.yieldedNS+uint64(maxHold) {
-		return
+		return now
 	}
 	runtime.Gosched()
 	a.yieldedNS = now
+	return a.clock.Now()
 }
 
 // drain reads the ring to its end and chooses when to do so again.
@@ -92,12 +96,9 @@ func (a *Agent) drain() error {
 	if err != nil {
 		return err
 	}
-	ring := a.opt.RingBytes
-	if ring == 0 {
-		ring = loader.DefaultRingBytes
-	}
+	a.batchBytes = bytes
 	// What came in this interval will come in the next one.
-	fill := float64(bytes) / (float64(ring) * fillTarget)
+	fill := float64(bytes) / (float64(a.ringBytes()) * fillTarget)
 	next := maxDrain
 	switch {
 	case a.quiet > quietDrains:
@@ -108,6 +109,8 @@ func (a *Agent) drain() error {
 	a.interval = max(next, minDrain)
 	return nil
 }
+
+func (a *Agent) ringBytes() int { return cmp.Or(a.opt.RingBytes, loader.DefaultRingBytes) }
 
 // take reads the ring to its end.
 func (a *Agent) take() (bytes int, err error) {

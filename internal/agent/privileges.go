@@ -20,7 +20,11 @@ func (a *Agent) dropPrivileges() {
 	if !a.opt.DropPrivileges {
 		return
 	}
-	left, err := privilege.Drop(a.opt.laterPrivileges(loader.ReadingNeedsPrivilege()))
+	keep := a.opt.laterPrivileges(loader.ReadingNeedsPrivilege())
+	if a.background != nil {
+		keep |= a.background.needs
+	}
+	left, err := privilege.Drop(keep)
 	if err != nil {
 		a.log.Warn("privileges not dropped", "error", err)
 		return

@@ -24,6 +24,7 @@ const (
 	NetBindService Capability = unix.CAP_NET_BIND_SERVICE
 	SysPtrace      Capability = unix.CAP_SYS_PTRACE
 	SysAdmin       Capability = unix.CAP_SYS_ADMIN
+	SysNice        Capability = unix.CAP_SYS_NICE
 	SysResource    Capability = unix.CAP_SYS_RESOURCE
 	Perfmon        Capability = unix.CAP_PERFMON
 	BPF            Capability = unix.CAP_BPF
@@ -31,7 +32,7 @@ const (
 
 var names = map[Capability]string{
 	DACOverride: "CAP_DAC_OVERRIDE", DACReadSearch: "CAP_DAC_READ_SEARCH", NetBindService: "CAP_NET_BIND_SERVICE",
-	SysPtrace: "CAP_SYS_PTRACE", SysAdmin: "CAP_SYS_ADMIN", SysResource: "CAP_SYS_RESOURCE", Perfmon: "CAP_PERFMON", BPF: "CAP_BPF",
+	SysPtrace: "CAP_SYS_PTRACE", SysAdmin: "CAP_SYS_ADMIN", SysNice: "CAP_SYS_NICE", SysResource: "CAP_SYS_RESOURCE", Perfmon: "CAP_PERFMON", BPF: "CAP_BPF",
 }
 
 // String is the name of the capability, or its number.
@@ -75,14 +76,27 @@ func (s Set) String() string {
 // does not have it.
 var ErrCgo = errors.New("built with the C library: build with CGO_ENABLED=0")
 
+// Effective returns the capabilities that this thread can use.
+func Effective() (Set, error) {
+	_, data, err := capget()
+	return Set(data[0].Effective) | Set(data[1].Effective)<<32, err
+}
+
+func capget() (header unix.CapUserHeader, data [2]unix.CapUserData, err error) {
+	header.Version = unix.LINUX_CAPABILITY_VERSION_3
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return header, data, fmt.Errorf("read own capabilities: %w", err)
+	}
+	return header, data, nil
+}
+
 // Drop gives up, for ever and in all threads, every capability that is not in
 // keep, and the right to gain any by starting a program. It returns what is
 // left. What this process does not have it does not get.
 func Drop(keep Set) (Set, error) {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return 0, fmt.Errorf("read own capabilities: %w", err)
+	header, data, err := capget()
+	if err != nil {
+		return 0, err
 	}
 	had := Set(data[0].Permitted) | Set(data[1].Permitted)<<32
 	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {

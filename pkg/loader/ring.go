@@ -91,6 +91,11 @@ func (r *ring) drain(fn func([]byte)) (records, bytes int) {
 	return records, bytes
 }
 
+// filled is how many bytes wait to be read.
+func (r *ring) filled() int {
+	return int(atomic.LoadUint64(r.writePos) - atomic.LoadUint64(r.readPos))
+}
+
 // length returns the header word at an offset once the record is complete.
 func (r *ring) length(at uint64) (uint32, bool) {
 	word := (*uint32)(unsafe.Pointer(&r.data[at]))
