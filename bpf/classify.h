@@ -10,6 +10,8 @@
 #define PEEK_LEN 16
 #define SURE_LEN 8 /* shorter pieces do not tell a request from a body */
 
+#define CRLF_CRLF 0x0a0d0a0d
+
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 
 static __always_inline bool is_token_char(__u8 b)

@@ -32,8 +32,9 @@
 #include "times.h"
 #include "delays.h"
 #include "lead.h"
-#include "user_buf.h"
 #include "classify.h"
+#include "length.h"
+#include "user_buf.h"
 #include "emit.h"
 #include "judge.h"
 #include "filter.h"
@@ -100,7 +101,7 @@ static __always_inline void piece_read(struct scratch *s, struct conn *c, struct
 				       __u64 want)
 {
 	if (p->iovecs)
-		p->got = read_iovecs(s, p, want);
+		p->got = read_iovecs(s, c, p, want);
 	else
 		p->got = read_flat(p, p->in_place ? c->head : s->data, want);
 }
@@ -143,7 +144,7 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 	if (!p->unknown && !p->to_server) {
 		if (p->response)
 			c->tail_len = 0;
-		if (!p->response || p->got < p->len)
+		if (!p->head_only && (!p->response || p->got < p->len))
 			tail_slide(c, s, p);
 	}
 	if (p->to_server &&

@@ -80,6 +80,7 @@ struct conn {
 	__u32 busy; /* a byte for each enum lane */
 	__u16 head_len;
 	__u16 resp_kept; /* bytes of the current response already handed over */
+	__u16 length_at; /* where the responses' heads have their length, or 0 */
 	__u8 phase;      /* enum conn_phase */
 	__u8 role;       /* enum probe_role */
 	__u8 family;     /* enum conn_family */
@@ -94,12 +95,14 @@ struct conn {
 	__u8 answered;  /* some response was seen on this connection */
 	__u8 reported;  /* the kept request went out in a start-only record */
 	__u8 tail_len;
-	__u8 ahead;       /* the kept request was read before its forerunner's answer was told */
-	__u8 req_clean;   /* the last request bytes ended in CRLF CRLF */
-	__u8 after_clean; /* ... and did so before the kept request */
-	__u8 closing;     /* enum closing */
-	__u8 in_hand;     /* counted in its thread's number of requests in hand */
-	__u8 timed;       /* enum timed */
+	__u8 ahead;        /* the kept request was read before its forerunner's answer was told */
+	__u8 req_clean;    /* the last request bytes ended in CRLF CRLF */
+	__u8 after_clean;  /* ... and did so before the kept request */
+	__u8 closing;      /* enum closing */
+	__u8 in_hand;      /* counted in its thread's number of requests in hand */
+	__u8 timed;        /* enum timed */
+	__u8 length_looks; /* how often that was looked for */
+	__u8 pad[5];
 	__u8 tail[8];
 	__u8 comm[PROBE_COMM_LEN]; /* of tid, when the first request told began */
 	struct stamp begin;        /* of the thread, when it read the request */
@@ -143,19 +146,21 @@ struct {
 /* One move of bytes through a socket. */
 struct piece {
 	__u64 now_ns;
-	__u64 off;    /* stream offset of its first byte */
-	__u64 base;   /* flat: the buffer; else the iovec array */
-	__u32 iovecs; /* 0: flat */
-	__u32 len;    /* bytes moved */
-	__u8 dir;     /* enum direction */
-	__u8 located; /* base and iovecs are valid */
-	__u8 clean;   /* request bytes that end in CRLF CRLF */
+	__u64 off;      /* stream offset of its first byte */
+	__u64 base;     /* flat: the buffer; else the iovec array */
+	__u32 iovecs;   /* 0: flat */
+	__u32 len;      /* bytes moved */
+	__u8 dir;       /* enum direction */
+	__u8 located;   /* base and iovecs are valid */
+	__u8 clean;     /* request bytes that end in CRLF CRLF */
+	__u8 head_only; /* what follows is the body: not read */
 	/* How on_piece sees it; here for the verifier to forget. */
 	__u8 unknown;   /* nothing is known of the connection yet */
 	__u8 to_server; /* else to the client */
 	__u8 in_place;  /* read to where a request is kept, not to the scratch */
 	__u8 request;   /* begins like one */
 	__u8 response;
+	__u8 pad[7];
 	__u64 got; /* bytes read */
 	struct call call;
 };

@@ -38,7 +38,7 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 	c->ahead = 0;
 	c->answered = 1;
 	c->pieces = 0;
-	c->resp_kept = n;
+	c->resp_kept = p->head_only ? PROBE_HEAD_MAX : n;
 	c->resp_last_ns = p->now_ns;
 	if (tunnel) {
 		count(PROBE_COUNT_TUNNELS);

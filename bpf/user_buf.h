@@ -11,8 +11,6 @@
 #define MAX_IOVECS 64
 #define MAX_MORE   32 /* records that complete the head of one response */
 
-#define CRLF_CRLF 0x0a0d0a0d
-
 static __always_inline void piece_init(struct piece *p, __u32 len, __u8 dir)
 {
 	p->len = len;
@@ -20,6 +18,7 @@ static __always_inline void piece_init(struct piece *p, __u32 len, __u8 dir)
 	p->located = 0;
 	p->clean = 0;
 	p->iovecs = 0;
+	p->head_only = 0;
 }
 
 /*
@@ -147,10 +146,41 @@ static __always_inline __u64 read_flat(struct piece *p, void *dst, __u64 want)
 }
 
 /*
- * Iovecs: copies the first want bytes of the piece to s->data. The usual two
- * (head and body) take three reads; more of them go the long way.
+ * The got bytes in s->data are all of the first of two iovecs. Are they the head of
+ * a response whose body is the second? A connection has to answer once before it is
+ * looked for: most that answer once never answer again.
  */
-static __always_inline __u64 read_iovecs(struct scratch *s, struct piece *p, __u64 want)
+static __always_inline bool body_follows(struct scratch *s, struct conn *c, struct piece *p,
+					 struct user_iovec *v, __u64 got)
+{
+	__u64 at;
+
+	if (p->unknown || p->to_server || !c->answered || p->iovecs != 2 || got < 16 ||
+	    got != v[0].len || got + v[1].len != p->len ||
+	    *(__u32 *)(s->data + got - 4) != CRLF_CRLF)
+		return false;
+	/* A length of what does not follow; what does is another response. */
+	if (*(__u32 *)c->head == WORD('H', 'E', 'A', 'D') || s->data[9] == '3')
+		return false;
+	if (tells_length(s->data, got, c->length_at, v[1].len))
+		return true;
+	if (c->length_looks >= LENGTH_LOOKS)
+		return false;
+	c->length_looks++;
+	at = find_length_line(got);
+	if (!at)
+		return false;
+	c->length_at = at;
+	forget();
+	return tells_length(s->data, got, c->length_at, v[1].len);
+}
+
+/*
+ * Iovecs: copies the first want bytes of the piece to s->data. The usual two
+ * (head and body) take three reads, or two; more of them go the long way.
+ */
+static __always_inline __u64 read_iovecs(struct scratch *s, struct conn *c, struct piece *p,
+					 __u64 want)
 {
 	__u64 n = p->len < want ? p->len : want, got, more;
 	struct user_iovec v[2] = {};
@@ -168,6 +198,10 @@ static __always_inline __u64 read_iovecs(struct scratch *s, struct piece *p, __u
 		goto unreadable;
 	if (got == n)
 		return n;
+	p->head_only = body_follows(s, c, p, v, got);
+	forget();
+	if (p->head_only)
+		return got;
 	more = n - got;
 	if (v[1].len >= more) {
 		bound(more);

@@ -193,7 +193,7 @@ int unit_piece_read(struct call_ctx *ctx)
 	unit_piece(ctx, &p);
 	if (!piece_locate(c, &p))
 		return 0;
-	ctx->got = p.iovecs ? read_iovecs(s, &p, ctx->want) : read_flat(&p, s->data, ctx->want);
+	ctx->got = p.iovecs ? read_iovecs(s, c, &p, ctx->want) : read_flat(&p, s->data, ctx->want);
 	bpf_probe_read_kernel(out->data, PROBE_HEAD_MAX, s->data);
 	return 0;
 }

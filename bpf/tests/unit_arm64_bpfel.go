@@ -80,50 +80,53 @@ type unitClassifyCtx struct {
 }
 
 type unitConn struct {
-	_          structs.HostLayout
-	Id         uint64
-	Inode      uint64
-	RxOff      uint64
-	TxOff      uint64
-	StartNs    uint64
-	ReadNs     uint64
-	TouchNs    uint64
-	ReqOff     uint64
-	RespLastNs uint64
-	PeekedNs   uint64
-	LateEnd    uint64
-	MmsgArray  uint64
-	MmsgNext   uint32
-	MmsgLen    uint32
-	Seq        uint32
-	Tgid       uint32
-	Tid        uint32
-	Busy       uint32
-	HeadLen    uint16
-	RespKept   uint16
-	Phase      uint8
-	Role       uint8
-	Family     uint8
-	IsUnix     uint8
-	Announced  uint8
-	Tries      uint8
-	LastDir    uint8
-	Pieces     uint8
-	HeadDone   uint8
-	First      uint8
-	Dirty      uint8
-	Answered   uint8
-	Reported   uint8
-	TailLen    uint8
-	Ahead      uint8
-	ReqClean   uint8
-	AfterClean uint8
-	Closing    uint8
-	InHand     uint8
-	Timed      uint8
-	Tail       [8]uint8
-	Comm       [16]uint8
-	Begin      struct {
+	_           structs.HostLayout
+	Id          uint64
+	Inode       uint64
+	RxOff       uint64
+	TxOff       uint64
+	StartNs     uint64
+	ReadNs      uint64
+	TouchNs     uint64
+	ReqOff      uint64
+	RespLastNs  uint64
+	PeekedNs    uint64
+	LateEnd     uint64
+	MmsgArray   uint64
+	MmsgNext    uint32
+	MmsgLen     uint32
+	Seq         uint32
+	Tgid        uint32
+	Tid         uint32
+	Busy        uint32
+	HeadLen     uint16
+	RespKept    uint16
+	LengthAt    uint16
+	Phase       uint8
+	Role        uint8
+	Family      uint8
+	IsUnix      uint8
+	Announced   uint8
+	Tries       uint8
+	LastDir     uint8
+	Pieces      uint8
+	HeadDone    uint8
+	First       uint8
+	Dirty       uint8
+	Answered    uint8
+	Reported    uint8
+	TailLen     uint8
+	Ahead       uint8
+	ReqClean    uint8
+	AfterClean  uint8
+	Closing     uint8
+	InHand      uint8
+	Timed       uint8
+	LengthLooks uint8
+	Pad         [5]uint8
+	Tail        [8]uint8
+	Comm        [16]uint8
+	Begin       struct {
 		_           structs.HostLayout
 		Part        [10]uint64
 		Goroutine   uint64
@@ -380,11 +383,13 @@ type unitScratch struct {
 		Dir      uint8
 		Located  uint8
 		Clean    uint8
+		HeadOnly uint8
 		Unknown  uint8
 		ToServer uint8
 		InPlace  uint8
 		Request  uint8
 		Response uint8
+		Pad      [7]uint8
 		Got      uint64
 		Call     struct {
 			_    structs.HostLayout

@@ -3,6 +3,7 @@
 package loader_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -69,6 +70,43 @@ func messageScenarios() []scenario {
 			client.both("GET", 204)
 			client.exchange(get(s.target), answerOf(200, "body"))
 			client.both("GET", 200)
+		}},
+		{"head and body in two buffers", func(s *stage) {
+			byTwo := calls()[1]
+			client, server := s.tcp()
+			base, asked := s.target, 0
+			defer func() { s.target = base }()
+			ask := func(method string) {
+				asked++
+				s.target = fmt.Sprintf("%s/%03d", base, asked)
+				client.write(method + " " + s.target + " HTTP/1.1\r\n\r\n")
+				server.read()
+			}
+			head := func(lines string) string { return "HTTP/1.1 200 OK\r\n" + lines + "\r\n\r\n" }
+			answer := func(head, body string) {
+				ask("GET")
+				server.sendBy(byTwo, head, body)
+				client.recvBy(byTwo, len(head), len(body))
+				client.both("GET", 200)
+			}
+			for i := range 4 {
+				answer(head("Content-Length: 7"), "payload")
+				answer(head("Content-Length: 900"), repeated(900))
+				answer(head("Transfer-Encoding: chunked"), "400\r\n"+repeated(0x400)+"\r\n0\r\n\r\n")
+				answer(head("Server: "+repeated(i)+"\r\nContent-Length: 7"), "payload")
+				ask("HEAD")
+				server.write(head("Content-Length: 7"))
+				client.read()
+				client.both("HEAD", 200)
+			}
+			ask("GET") // what is written is not all
+			server.sendBy(byTwo, head("Content-Length: 7"), "pay")
+			client.read()
+			server.write("load")
+			client.read()
+			client.both("GET", 200)
+			pipeline(s, client, server, func() { client.write(get(s.target+"/1") + get(s.target+"/2")) },
+				func(first, second string) { server.sendBy(byTwo, first, second) })
 		}},
 		{"interim answers", func(s *stage) {
 			client, server := s.tcp()
