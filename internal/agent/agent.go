@@ -176,7 +176,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.names.close()
-	a.background = newBackground(a.kernel, a.ringBytes(), a.clock.Now, a.log)
+	a.background = newBackground(a.kernel, a.ringBytes(), a.log)
 	defer func() { err = errors.Join(err, a.background.close()) }()
 	a.dropPrivileges()
 	withdraw, err := a.announce()

@@ -3,12 +3,13 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -22,8 +23,8 @@ const (
 	// lateBackground is how late a drain may come because others had the CPU:
 	// nobody sees it in figures of seconds.
 	lateBackground = 100 * time.Millisecond
-	// fillsSoon: a ring that fills faster is full before a warning helps.
-	fillsSoon = 40 * time.Millisecond
+	// fillsSoon: a ring that fills faster may be full before a warning helps.
+	fillsSoon = 150 * time.Millisecond
 	// minHold is how long the agent takes its turn before it gives way again; it
 	// doubles up to maxHold each time that giving way lasted less than steadyIdle.
 	minHoldTurn = time.Second
@@ -42,16 +43,21 @@ const (
 // guard, a thread that never gives way, and the process takes its turn again:
 // nothing may be lost for courtesy.
 type background struct {
-	log   *slog.Logger
-	nowNS func() uint64
+	log *slog.Logger
 	// needs is what it takes to come back.
 	needs privilege.Set
 	alarm *loader.Alarm
 	ended chan struct{} // the guard is gone
 
-	mu      sync.Mutex
-	set     func(idle bool, but int) error
-	guardID int    // its thread
+	// set changes the policy of all threads but one.
+	set func(idle bool, but int) error
+	// guardID is the guard's thread. It shares with the pipeline no lock: who waits
+	// for one waits until whoever holds it gets a CPU.
+	guardID int
+	alarmed atomic.Bool
+
+	// Of the pipeline.
+	off     bool
 	ring    int    // bytes
 	lastNS  uint64 // the drain before
 	idle    bool
@@ -61,7 +67,7 @@ type background struct {
 
 // newBackground returns nil where the process may not come back from giving
 // way, or where somebody has chosen how it is scheduled.
-func newBackground(kernel *loader.Loader, ringBytes int, nowNS func() uint64, log *slog.Logger) *background {
+func newBackground(kernel *loader.Loader, ringBytes int, log *slog.Logger) *background {
 	needs, err := mayGiveWay()
 	if err != nil {
 		log.Debug("not giving way to other processes", "reason", err)
@@ -73,7 +79,7 @@ func newBackground(kernel *loader.Loader, ringBytes int, nowNS func() uint64, lo
 		return nil
 	}
 	b := &background{
-		log: log, nowNS: nowNS, needs: needs, alarm: alarm, ended: make(chan struct{}),
+		log: log, needs: needs, alarm: alarm, ended: make(chan struct{}),
 		set: setIdle, ring: ringBytes, hold: minHoldTurn,
 	}
 	started := make(chan struct{})
@@ -92,49 +98,42 @@ func (b *background) guard(started chan<- struct{}) {
 	for {
 		full, err := b.alarm.Wait()
 		if err != nil {
-			b.log.Error("no longer giving way to other processes", "error", err)
-			b.takeTurn(true)
+			b.raise()
+			b.log.Error("the ring is not guarded any more", "error", err)
 		}
 		if !full {
 			return
 		}
-		b.takeTurn(false)
+		b.raise()
 		time.Sleep(guardPause)
 	}
 }
 
-// takeTurn ends giving way, if that is how it is; for ever if so.
-func (b *background) takeTurn(forever bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.idle {
-		b.turnBack(b.nowNS())
-	}
-	if forever {
-		b.set = nil
+// raise ends giving way, if that is how it is. The pipeline notes it later.
+func (b *background) raise() {
+	b.alarmed.Store(true)
+	if err := b.set(false, b.guardID); err != nil {
+		b.log.Error("this process cannot take its turn", "error", err)
 	}
 }
 
-// close ends the guard and takes the turn.
+// close ends the guard and takes the turn, after the pipeline has ended.
 func (b *background) close() error {
 	if b == nil {
 		return nil
 	}
-	b.takeTurn(true)
 	if err := b.alarm.Stop(); err != nil {
 		return err
 	}
 	<-b.ended
-	return b.alarm.Close()
+	return errors.Join(b.set(false, b.guardID), b.alarm.Close())
 }
 
 // drained says when a drain began, when it was due, and what it found.
 func (b *background) drained(nowNS, dueNS uint64, bytes int) {
-	if b == nil {
+	if b == nil || b.off {
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.sinceNS == 0 {
 		b.sinceNS = nowNS
 	}
@@ -143,10 +142,10 @@ func (b *background) drained(nowNS, dueNS uint64, bytes int) {
 	soon := float64(bytes)*float64(fillsSoon) > float64(b.ring)*float64(elapsed)
 	b.lastNS = nowNS
 	switch {
-	case b.idle && (late > lateBackground || soon):
-		b.turnBack(nowNS)
+	case b.idle && (late > lateBackground || soon || b.alarmed.Load()):
+		b.takeTurn(nowNS)
 	case !b.idle && !soon && b.since(nowNS) > b.hold:
-		b.turn(true, nowNS)
+		b.giveWay(nowNS)
 	}
 }
 
@@ -154,32 +153,28 @@ func (b *background) since(nowNS uint64) time.Duration {
 	return time.Duration(nowNS - min(b.sinceNS, nowNS))
 }
 
-func (b *background) turnBack(nowNS uint64) {
+func (b *background) takeTurn(nowNS uint64) {
+	if err := b.set(false, b.guardID); err != nil {
+		b.log.Error("this process cannot take its turn", "error", err)
+	}
 	if b.since(nowNS) < steadyIdle {
 		b.hold = min(2*b.hold, maxHoldTurn)
 	} else {
 		b.hold = minHoldTurn
 	}
-	b.turn(false, nowNS)
+	b.idle, b.sinceNS = false, nowNS
+	b.log.Debug("takes its turn", "at least for", b.hold)
 }
 
-// turn changes how the process is scheduled. What cannot be changed stays.
-func (b *background) turn(idle bool, nowNS uint64) {
-	b.sinceNS = nowNS
-	if b.set == nil {
-		return
+func (b *background) giveWay(nowNS uint64) {
+	b.log.Debug("gives way to other processes")
+	b.idle, b.sinceNS = true, nowNS
+	b.alarmed.Store(false)
+	if err := b.set(true, b.guardID); err != nil {
+		b.log.Warn("cannot give way to other processes", "error", err)
+		b.takeTurn(nowNS) // some of its threads may give way already
+		b.off = true
 	}
-	if err := b.set(idle, b.guardID); err != nil {
-		b.log.Warn("scheduling policy not changed", "idle", idle, "error", err)
-		if idle { // some of its threads may give way, which is no use
-			b.idle = true
-			b.turn(false, nowNS)
-			b.set = nil
-		}
-		return
-	}
-	b.idle = idle
-	b.log.Debug("scheduling policy changed", "idle", idle)
 }
 
 // mayGiveWay makes sure that the process can leave SCHED_IDLE again, for which
@@ -213,12 +208,16 @@ func mayGiveWay() (needs privilege.Set, err error) {
 
 // setIdle sets the policy of every thread of the process but one. A thread that
 // is made later has that of the one that made it, so it looks until all are done.
+// The calling thread comes last: once it gives way it may not run for long.
 func setIdle(idle bool, but int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	me := unix.Gettid()
 	policy := unix.SCHED_NORMAL
 	if idle {
 		policy = unix.SCHED_IDLE
 	}
-	done := map[int]bool{but: true}
+	done := map[int]bool{but: true, me: true}
 	for more := true; more; {
 		more = false
 		threads, err := os.ReadDir("/proc/self/task")
@@ -236,6 +235,12 @@ func setIdle(idle bool, but int) error {
 			done[tid] = true
 			more = true
 		}
+	}
+	if me == but {
+		return nil
+	}
+	if err := setPolicy(me, policy); err != nil {
+		return fmt.Errorf("set policy of thread %d: %w", me, err)
 	}
 	return nil
 }

@@ -31,7 +31,6 @@ type courtesy struct {
 func newCourtesy() *courtesy {
 	c := &courtesy{}
 	c.background = &background{log: slog.New(slog.DiscardHandler), ring: 4 * mib, hold: minHoldTurn}
-	c.background.nowNS = func() uint64 { return uint64(c.now) }
 	c.background.set = func(idle bool, _ int) error {
 		c.sets = append(c.sets, idle)
 		return c.fail
@@ -49,7 +48,7 @@ func (c *courtesy) drain(length, late time.Duration, bytes int) {
 }
 
 func TestBackground(t *testing.T) {
-	const onTime, quiet, crowd = 0, mib / 10, mib / 2 // crowd: full in 32 ms
+	const onTime, quiet, crowd = 0, mib / 12, mib / 8 // of 4 MiB in 4 ms: full in 192 or 128 ms
 	tests := []struct {
 		name string
 		play func(c *courtesy)
@@ -73,21 +72,20 @@ func TestBackground(t *testing.T) {
 		}, []bool{true}},
 		{"alarm", func(c *courtesy) {
 			c.drain(2*minHoldTurn, onTime, quiet)
-			c.takeTurn(false)
-		}, []bool{true, false}},
-		{"alarm while it takes its turn", func(c *courtesy) { c.takeTurn(false) }, nil},
+			c.raise()
+			c.drain(minHoldTurn, onTime, quiet)
+		}, []bool{true, false, false}},
+		{"alarm while it takes its turn", func(c *courtesy) {
+			c.raise()
+			c.drain(2*minHoldTurn, onTime, quiet)
+		}, []bool{false, true}},
 		{"again after twice the time", func(c *courtesy) {
 			c.drain(2*minHoldTurn, onTime, quiet)
-			c.takeTurn(false)
+			c.raise()
 			c.drain(2*minHoldTurn, onTime, quiet)
-			c.sets = append(c.sets, false) // a mark
+			c.sets = nil
 			c.drain(minHoldTurn, onTime, quiet)
-		}, []bool{true, false, false, true}},
-		{"ended", func(c *courtesy) {
-			c.drain(2*minHoldTurn, onTime, quiet)
-			c.takeTurn(true)
-			c.drain(time.Hour, onTime, quiet)
-		}, []bool{true, false}},
+		}, []bool{true}},
 		{"refused, once and for all", func(c *courtesy) {
 			c.fail = errors.New("refused")
 			c.drain(time.Hour, onTime, quiet)
@@ -111,13 +109,15 @@ func TestBackgroundHolds(t *testing.T) {
 		for !c.idle {
 			c.drain(time.Second, 0, 0)
 		}
-		c.takeTurn(false)
+		c.raise()
+		c.drain(time.Millisecond, 0, 0)
 	}
 	if c.hold != maxHoldTurn {
 		t.Errorf("holds its turn for %v, want %v", c.hold, maxHoldTurn)
 	}
 	c.drain(2*maxHoldTurn+steadyIdle, 0, 0)
-	c.takeTurn(false)
+	c.raise()
+	c.drain(time.Millisecond, 0, 0)
 	if c.hold != minHoldTurn {
 		t.Errorf("holds its turn for %v after a long time of giving way, want %v", c.hold, minHoldTurn)
 	}
