@@ -64,7 +64,7 @@ func (a *Alarm) Wait() (bool, error) {
 				return false, nil
 			}
 		}
-		if n > 0 && a.ring.filled() >= len(a.ring.data)/2/alarmShare {
+		if n > 0 && a.ring.filled() >= len(a.ring.data)/alarmShare {
 			return true, nil
 		}
 	}

@@ -23,7 +23,7 @@ const (
 	MaxCaptureBytes     = 512 // PROBE_HEAD_MAX
 	MinCaptureBytes     = 64  // less does not hold a status line and a length
 	DefaultCaptureBytes = 512
-	DefaultRingBytes    = 4 << 20 // 50 ms of 240,000 requests/s at 340 bytes each
+	DefaultRingBytes    = 8 << 20 // 100 ms of 240,000 requests/s at 340 bytes each
 	MinRingBytes        = 4096
 	DefaultTableEntries = 16384 // connections known to the system-call source
 	MaxPorts            = 16

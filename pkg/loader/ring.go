@@ -19,11 +19,12 @@ import (
 // timer, and every 0.1 µs per request is a per cent of a fast server (ADR 0002).
 type ring struct {
 	consumer []byte // one page, ours to write: how far we have read
-	producer []byte // one page: how far the kernel has written; then the data, twice
+	producer []byte // one page: how far the kernel has written; then the data
 	readPos  *uint64
 	writePos *uint64
 	data     []byte
 	mask     uint64
+	joined   []byte // a record that goes over the end of the data
 }
 
 // Layout of a record: a header of 8 bytes, then the payload, rounded up to 8.
@@ -45,8 +46,9 @@ func openRing(fd, size int) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map the ring buffer: %w", err)
 	}
-	// The data is mapped twice in a row, so that no record is split at the end.
-	producer, err := unix.Mmap(fd, int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED)
+	// The kernel would map the data a second time behind it, so that no record is
+	// split at the end, and count its pages twice in our memory.
+	producer, err := unix.Mmap(fd, int64(page), page+size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map the ring buffer: %w", err), unix.Munmap(consumer))
 	}
@@ -78,7 +80,7 @@ func (r *ring) drain(fn func([]byte)) (records, bytes int) {
 		if length&ringDiscard == 0 {
 			records++
 			bytes += int(n)
-			fn(r.data[at+ringHeader : at+ringHeader+n : at+ringHeader+n])
+			fn(r.payload(at+ringHeader, n))
 		}
 		if pos-released >= ringRelease {
 			atomic.StoreUint64(r.readPos, pos)
@@ -89,6 +91,17 @@ func (r *ring) drain(fn func([]byte)) (records, bytes int) {
 		}
 	}
 	return records, bytes
+}
+
+// payload returns n bytes from an offset on, which is at most the end of the data.
+func (r *ring) payload(at, n uint64) []byte {
+	size := uint64(len(r.data))
+	if at+n <= size {
+		return r.data[at : at+n : at+n]
+	}
+	r.joined = append(r.joined[:0], r.data[at:]...)
+	r.joined = append(r.joined, r.data[:at+n-size]...)
+	return r.joined
 }
 
 // filled is how many bytes wait to be read.
