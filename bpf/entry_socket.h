@@ -21,18 +21,22 @@ static __noinline bool call_is_for(struct task_struct *task, __u64 fd, struct so
 /* From the stack of a task to the registers it has saved: the same for all, 0 at first. */
 __u64 regs_at;
 
-/* As bpf_task_pt_regs, which is a call. */
+/* As bpf_task_pt_regs, which is a call. Adds and subtracts numbers, which is what
+ * the verifier takes a pointer for that comes from a map (7.0 tells void * from them). */
 static __always_inline struct pt_regs *regs_of(struct task_struct *task, struct call *call)
 {
+	volatile __u64 *number = &call->arg1;
+	__u64 stack;
+
 	if (!bpf_rdonly_cast)
 		return (struct pt_regs *)bpf_task_pt_regs(task);
+	*number = (__u64)task->stack;
+	stack = *number;
 	if (!regs_at) {
-		call->arg1 = (__u64)bpf_task_pt_regs(task);
-		forget(); /* the verifier subtracts numbers only, not pointers */
-		regs_at = call->arg1 - (__u64)task->stack;
+		*number = (__u64)bpf_task_pt_regs(task);
+		regs_at = *number - stack;
 	}
-	return bpf_rdonly_cast((void *)((__u64)task->stack + regs_at),
-			       bpf_core_type_id_kernel(struct pt_regs));
+	return bpf_rdonly_cast((void *)(stack + regs_at), bpf_core_type_id_kernel(struct pt_regs));
 }
 
 static __always_inline void socket_call(struct task_struct *task, struct sock *sk,

@@ -146,33 +146,37 @@ static __always_inline __u64 read_flat(struct piece *p, void *dst, __u64 want)
 }
 
 /*
- * The got bytes in s->data are all of the first of two iovecs. Are they the head of
- * a response whose body is the second? A connection has to answer once before it is
- * looked for: most that answer once never answer again.
+ * The bytes read so far are all of the first of two iovecs. Are they the head of a
+ * response whose body is the second? Where the head tells its length is learned
+ * from the answers before, but for the first: most connections have no second.
  */
 static __always_inline bool body_follows(struct scratch *s, struct conn *c, struct piece *p,
-					 struct user_iovec *v, __u64 got)
+					 struct user_iovec *v)
 {
-	__u64 at;
+	__u64 got = p->got, at;
 
-	if (p->unknown || p->to_server || !c->answered || p->iovecs != 2 || got < 16 ||
-	    got != v[0].len || got + v[1].len != p->len ||
-	    *(__u32 *)(s->data + got - 4) != CRLF_CRLF)
+	if (p->unknown || p->to_server || !c->answered || p->iovecs != 2 || got != v[0].len ||
+	    got + v[1].len != p->len)
+		return false;
+	/* One limit at a time: of both at once older verifiers see neither. */
+	bound(got);
+	if (got > PROBE_HEAD_MAX)
+		return false;
+	bound(got);
+	if (got < 16 || *(__u32 *)(s->data + got - 4) != CRLF_CRLF)
 		return false;
 	/* A length of what does not follow; what does is another response. */
 	if (*(__u32 *)c->head == WORD('H', 'E', 'A', 'D') || s->data[9] == '3')
 		return false;
 	if (tells_length(s->data, got, c->length_at, v[1].len))
 		return true;
-	if (c->length_looks >= LENGTH_LOOKS)
-		return false;
-	c->length_looks++;
-	at = find_length_line(got);
-	if (!at)
-		return false;
-	c->length_at = at;
-	forget();
-	return tells_length(s->data, got, c->length_at, v[1].len);
+	if (c->length_looks < LENGTH_LOOKS) {
+		c->length_looks++;
+		at = find_length_line(got);
+		if (at)
+			c->length_at = at;
+	}
+	return false;
 }
 
 /*
@@ -191,18 +195,24 @@ static __always_inline __u64 read_iovecs(struct scratch *s, struct conn *c, stru
 	if (bpf_probe_read_user(v, size, (void *)p->base))
 		goto unreadable;
 	got = v[0].len < n ? v[0].len : n;
+	p->got = got; /* a register that is spilled loses its limits before 5.13 */
 	bound(got);
 	if (got > PROBE_HEAD_MAX)
 		return 0;
 	if (bpf_probe_read_user(s->data, got, (void *)v[0].base))
 		goto unreadable;
-	if (got == n)
-		return n;
-	p->head_only = body_follows(s, c, p, v, got);
 	forget();
-	if (p->head_only)
+	if (p->got == n)
+		return n;
+	p->head_only = body_follows(s, c, p, v);
+	forget();
+	got = p->got;
+	if (p->head_only || got > n)
 		return got;
 	more = n - got;
+	bound(got);
+	if (got > PROBE_HEAD_MAX)
+		return 0;
 	if (v[1].len >= more) {
 		bound(more);
 		if (more > PROBE_HEAD_MAX)

@@ -67,7 +67,7 @@ func TestBodyIsNotRead(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			u.setConn(t, unitConn{Answered: 1})
-			check(t, "first look", tt.pieces, tt.whole)
+			check(t, "first look", tt.pieces, true)
 			check(t, "second look", tt.pieces, tt.whole)
 			if all := len(strings.Join(tt.pieces, "")); read(tt.pieces, all-1) != min(all-1, 512) {
 				t.Error("a write that was cut short was not read whole")
@@ -86,7 +86,7 @@ func TestBodyIsNotRead(t *testing.T) {
 			return []string{head("200 OK", "A: "+strings.Repeat("x", by)+"\r\nContent-Length: 7\r\n"), body}
 		}
 		for by := range 6 { // four looks, then it stays where it was
-			check(t, fmt.Sprintf("moved by %d", by), moved(by), by >= 4)
+			check(t, fmt.Sprintf("moved by %d", by), moved(by), true)
 			check(t, fmt.Sprintf("moved by %d, again", by), moved(by), by >= 4)
 		}
 		check(t, "back", moved(3), false)
@@ -96,7 +96,8 @@ func TestBodyIsNotRead(t *testing.T) {
 	t.Run("is not forgotten", func(t *testing.T) {
 		u.setConn(t, unitConn{Answered: 1})
 		answer := []string{head("200 OK", "Content-Length: 7\r\n"), body}
-		check(t, "found", answer, false)
+		check(t, "found", answer, true)
+		check(t, "known", answer, false)
 		for range 5 {
 			check(t, "another kind of answer", []string{head("200 OK", "Transfer-Encoding: chunked\r\n"), "0\r\n\r\n"}, true)
 		}

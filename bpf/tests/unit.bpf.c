@@ -219,18 +219,20 @@ SEC("syscall")
 int unit_on_piece(struct call_ctx *ctx)
 {
 	struct scratch *s = scratch(0);
-	struct piece p = {};
+	struct piece *p;
 	struct conn *c;
 	__u32 zero = 0;
 
 	c = bpf_map_lookup_elem(&unit_conns, &zero);
 	if (!s || !c)
 		return 1;
-	unit_piece(ctx, &p);
+	p = &s->piece; /* where the entries have it, and the verifier forgets it */
+	__builtin_memset(p, 0, sizeof(*p));
+	unit_piece(ctx, p);
 	if (c->phase == PHASE_OVER)
 		return 0; /* as the entries do */
 	/* The address is only read from, and reads of address 1 give zeros. */
-	on_piece(s, c, (struct sock *)1, NULL, NULL, &p, false);
+	on_piece(s, c, (struct sock *)1, NULL, NULL, p, false);
 	return 0;
 }
 
