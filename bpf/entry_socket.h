@@ -21,8 +21,10 @@ static __noinline bool call_is_for(struct task_struct *task, __u64 fd, struct so
 /* From the stack of a task to the registers it has saved: the same for all, 0 at first. */
 __u64 regs_at;
 
-/* As bpf_task_pt_regs, which is a call. Adds and subtracts numbers, which is what
- * the verifier takes a pointer for that comes from a map (7.0 tells void * from them). */
+/*
+ * As bpf_task_pt_regs, which is a call. Pointers go through a map: what is loaded
+ * from there the verifier takes for a number, which may be added and subtracted.
+ */
 static __always_inline struct pt_regs *regs_of(struct task_struct *task, struct call *call)
 {
 	volatile __u64 *number = &call->arg1;
@@ -174,8 +176,8 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 /*
  * Tracepoint tcp_rcv_space_adjust(sk), kernel 4.15: inside recvmsg, after the
  * copy. tcp_clock_cache is still the time of the last segment here; the kernel
- * looks at the clock next, and moves it on. Fires for
- * every TCP read of the host, so it only fills a slot (5 ns).
+ * looks at the clock next, and moves it on. Fires for every TCP read of the host,
+ * so it only fills a slot (5 ns).
  */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(http_arrival, struct sock *sk)

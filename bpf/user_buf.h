@@ -158,7 +158,7 @@ static __always_inline bool body_follows(struct scratch *s, struct conn *c, stru
 	if (p->unknown || p->to_server || !c->answered || p->iovecs != 2 || got != v[0].len ||
 	    got + v[1].len != p->len)
 		return false;
-	/* One limit at a time: of both at once older verifiers see neither. */
+	/* One limit at a time: of both at once older verifiers see but one. */
 	bound(got);
 	if (got > PROBE_HEAD_MAX)
 		return false;
