@@ -123,8 +123,9 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 		}
 		return;
 	}
-	if (p->dir == DIR_RECV && begins && !c->ahead && sending_now(c, tp, trusted)) {
-		/* The answer to the kept request is on its way: this is the next. */
+	if (p->dir == DIR_RECV && begins && c->head_done && !c->ahead &&
+	    sending_now(c, tp, trusted)) {
+		/* The answer to the kept request, which is whole, is on its way: this is the next. */
 		replace_request(s, c, sk, tp, task, p, n, trusted);
 		c->ahead = 1;
 		return;
