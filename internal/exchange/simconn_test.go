@@ -207,7 +207,7 @@ func (k *simConn) onRequestBytes(p piece, begins bool) {
 			k.emit(events.HasStart|events.HasLate, p.now, k.rx, k.rx, nil)
 			k.phase = phaseResponse
 		}
-	case p.dir == recv && begins && !k.ahead && k.sendingNow():
+	case p.dir == recv && begins && k.headDone && !k.ahead && k.sendingNow():
 		k.replaceRequest(p)
 		k.ahead = true
 	case k.headDone && isSurelyRequest(p.captured):
