@@ -25,8 +25,8 @@ const (
 	lateBackground = 100 * time.Millisecond
 	// fillsSoon: a ring that fills faster may be full before a warning helps.
 	fillsSoon = 150 * time.Millisecond
-	// minHold is how long the agent takes its turn before it gives way again; it
-	// doubles up to maxHold each time that giving way lasted less than steadyIdle.
+	// minHoldTurn is how long the agent takes its turn before it gives way again; it
+	// doubles up to maxHoldTurn each time that giving way lasted less than steadyIdle.
 	minHoldTurn = time.Second
 	maxHoldTurn = time.Minute
 	steadyIdle  = time.Minute
@@ -55,9 +55,9 @@ type background struct {
 	// for one waits until whoever holds it gets a CPU.
 	guardID int
 	alarmed atomic.Bool
+	off     atomic.Bool // never again: no guard, or no permission
 
 	// Of the pipeline.
-	off     bool
 	ring    int    // bytes
 	lastNS  uint64 // the drain before
 	idle    bool
@@ -98,6 +98,7 @@ func (b *background) guard(started chan<- struct{}) {
 	for {
 		full, err := b.alarm.Wait()
 		if err != nil {
+			b.off.Store(true)
 			b.raise()
 			b.log.Error("the ring is not guarded any more", "error", err)
 		}
@@ -131,7 +132,7 @@ func (b *background) close() error {
 
 // drained says when a drain began, when it was due, and what it found.
 func (b *background) drained(nowNS, dueNS uint64, bytes int) {
-	if b == nil || b.off {
+	if b == nil {
 		return
 	}
 	if b.sinceNS == 0 {
@@ -142,9 +143,9 @@ func (b *background) drained(nowNS, dueNS uint64, bytes int) {
 	soon := float64(bytes)*float64(fillsSoon) > float64(b.ring)*float64(elapsed)
 	b.lastNS = nowNS
 	switch {
-	case b.idle && (late > lateBackground || soon || b.alarmed.Load()):
+	case b.idle && (late > lateBackground || soon || b.alarmed.Load() || b.off.Load()):
 		b.takeTurn(nowNS)
-	case !b.idle && !soon && b.since(nowNS) > b.hold:
+	case !b.idle && !b.off.Load() && !soon && b.since(nowNS) > b.hold:
 		b.giveWay(nowNS)
 	}
 }
@@ -173,7 +174,7 @@ func (b *background) giveWay(nowNS uint64) {
 	if err := b.set(true, b.guardID); err != nil {
 		b.log.Warn("cannot give way to other processes", "error", err)
 		b.takeTurn(nowNS) // some of its threads may give way already
-		b.off = true
+		b.off.Store(true)
 	}
 }
 

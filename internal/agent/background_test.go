@@ -86,6 +86,11 @@ func TestBackground(t *testing.T) {
 			c.sets = nil
 			c.drain(minHoldTurn, onTime, quiet)
 		}, []bool{true}},
+		{"no guard any more", func(c *courtesy) {
+			c.drain(2*minHoldTurn, onTime, quiet)
+			c.off.Store(true)
+			c.drain(time.Hour, onTime, quiet)
+		}, []bool{true, false}},
 		{"refused, once and for all", func(c *courtesy) {
 			c.fail = errors.New("refused")
 			c.drain(time.Hour, onTime, quiet)
