@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,16 +48,14 @@ type Agent struct {
 	decodeErr  uint64 // records that did not decode
 	counters   []loader.Counter
 	sweeps     sweepTimer
-	interval   time.Duration // until the next drain
-	yieldedNS  uint64        // when others of this program last had the thread
-	shared     bool          // they have no other
-	background *background   // nil when not
-	quiet      int           // drains since one that found a record
+	pace       pace
+	yieldedNS  uint64      // when others of this program last had the thread
+	shared     bool        // they have no other
+	background *background // nil when not
 	nextFlush  uint64
 	nextLog    uint64
 	nextForget uint64
 	batchNS    uint64
-	batchBytes int
 
 	deliver *delivery
 	// exported are the counters of exporters that were replaced. replaceExport:
@@ -107,8 +106,8 @@ func build(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		opt: o, live: o, log: o.Log, clock: now, routes: routes,
-		interval: maxDrain,
-		parts:    newParts(), mailbox: newMailbox(), exported: map[string]uint64{}, notify: newNotifier(o.Log),
+		pace:  pace{ring: cmp.Or(o.RingBytes, loader.DefaultRingBytes), next: liveDrain},
+		parts: newParts(), mailbox: newMailbox(), exported: map[string]uint64{}, notify: newNotifier(o.Log),
 		attached: make(chan struct{}), stopping: make(chan struct{}),
 		startedNS: now.Now(),
 	}
@@ -176,7 +175,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.names.close()
-	a.background = newBackground(a.kernel, a.ringBytes(), a.log)
+	a.background = newBackground(a.kernel, a.pace.ring, a.log)
 	defer func() { err = errors.Join(err, a.background.close()) }()
 	a.dropPrivileges()
 	withdraw, err := a.announce()
@@ -289,7 +288,9 @@ func (a *Agent) finish() error {
 func (a *Agent) lastDrain() error {
 	err := a.kernel.Detach()
 	now := a.clock.Now()
-	err = errors.Join(err, a.kernel.Sweep(now, false), a.drain())
+	err = errors.Join(err, a.kernel.Sweep(now, false))
+	_, taken := a.take()
+	err = errors.Join(err, taken)
 	a.tracker.Close(a.clock.Now())
 	a.releaseHeld(true)
 	return err

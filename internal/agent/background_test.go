@@ -5,7 +5,6 @@ package agent
 import (
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -20,21 +19,22 @@ import (
 
 const mib = 1 << 20
 
-// courtesy is a background whose policy is only noted down.
+// courtesy is a background whose nice values are only noted down.
 type courtesy struct {
 	*background
 	now  time.Duration
-	sets []bool
+	sets []int
 	fail error
 }
 
 func newCourtesy() *courtesy {
 	c := &courtesy{}
 	c.background = &background{log: slog.New(slog.DiscardHandler), ring: 4 * mib, hold: minHoldTurn}
-	c.background.set = func(idle bool, _ int) error {
-		c.sets = append(c.sets, idle)
+	c.setNice = func(nice, _ int) error {
+		c.sets = append(c.sets, nice)
 		return c.fail
 	}
+	c.giveWay(0)
 	return c
 }
 
@@ -52,58 +52,57 @@ func TestBackground(t *testing.T) {
 	tests := []struct {
 		name string
 		play func(c *courtesy)
-		want []bool
+		want []int
 	}{
-		{"not at once", func(c *courtesy) { c.drain(minHoldTurn, onTime, quiet) }, nil},
-		{"with CPU to spare", func(c *courtesy) { c.drain(time.Minute, onTime, quiet) }, []bool{true}},
-		{"a little late", func(c *courtesy) { c.drain(time.Minute, lateBackground, quiet) }, []bool{true}},
+		{"from the beginning", func(c *courtesy) { c.drain(time.Minute, onTime, quiet) }, []int{nicePolite}},
+		{"a little late", func(c *courtesy) { c.drain(time.Minute, lateBackground, quiet) }, []int{nicePolite}},
 		{"much too late", func(c *courtesy) {
-			c.drain(2*minHoldTurn, onTime, quiet)
 			c.drain(time.Millisecond, 2*lateBackground, quiet)
-		}, []bool{true, false}},
-		{"fills soon", func(c *courtesy) { c.drain(time.Minute, onTime, crowd) }, nil},
-		{"begins to fill soon", func(c *courtesy) {
 			c.drain(2*minHoldTurn, onTime, quiet)
-			c.drain(time.Minute, onTime, crowd)
-		}, []bool{true, false}},
+		}, []int{nicePolite, niceOthers}},
+		{"much too late, but long ago", func(c *courtesy) {
+			c.drain(time.Millisecond, 2*lateBackground, quiet)
+			c.drain(3*minHoldTurn, onTime, quiet)
+		}, []int{nicePolite, niceOthers, nicePolite}},
+		{"fills soon", func(c *courtesy) { c.drain(time.Minute, onTime, crowd) }, []int{nicePolite, niceOthers}},
 		{"as much, but in a longer time", func(c *courtesy) {
-			c.drain(2*minHoldTurn, onTime, quiet)
+			c.drain(time.Second, onTime, quiet)
 			c.drain(time.Second, lateBackground/2, crowd)
-		}, []bool{true}},
+		}, []int{nicePolite}},
 		{"alarm", func(c *courtesy) {
 			c.drain(2*minHoldTurn, onTime, quiet)
 			c.raise()
 			c.drain(minHoldTurn, onTime, quiet)
-		}, []bool{true, false, false}},
+		}, []int{nicePolite, niceOthers, niceOthers}},
 		{"alarm while it takes its turn", func(c *courtesy) {
+			c.drain(time.Millisecond, 2*lateBackground, quiet)
 			c.raise()
-			c.drain(2*minHoldTurn, onTime, quiet)
-		}, []bool{false, true}},
-		{"again after twice the time", func(c *courtesy) {
-			c.drain(2*minHoldTurn, onTime, quiet)
-			c.raise()
-			c.drain(2*minHoldTurn, onTime, quiet)
-			c.sets = nil
-			c.drain(minHoldTurn, onTime, quiet)
-		}, []bool{true}},
+			c.drain(3*minHoldTurn, onTime, quiet)
+		}, []int{nicePolite, niceOthers, niceOthers, nicePolite}},
 		{"no guard any more", func(c *courtesy) {
-			c.drain(2*minHoldTurn, onTime, quiet)
 			c.off.Store(true)
 			c.drain(time.Hour, onTime, quiet)
-		}, []bool{true, false}},
-		{"refused, once and for all", func(c *courtesy) {
-			c.fail = errors.New("refused")
-			c.drain(time.Hour, onTime, quiet)
-		}, []bool{true, false}},
+		}, []int{nicePolite, niceOthers}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCourtesy()
 			tt.play(c)
 			if !slices.Equal(c.sets, tt.want) {
-				t.Errorf("gave way %v, want %v", c.sets, tt.want)
+				t.Errorf("nice values %v, want %v", c.sets, tt.want)
 			}
 		})
+	}
+}
+
+// Refused once, it never tries again.
+func TestBackgroundRefused(t *testing.T) {
+	c := newCourtesy()
+	c.drain(time.Millisecond, 2*lateBackground, 0)
+	c.fail, c.sets = errors.New("refused"), nil
+	c.drain(time.Hour, 0, 0)
+	if want := []int{nicePolite, niceOthers}; !slices.Equal(c.sets, want) || c.polite {
+		t.Errorf("nice values %v, want %v; polite: %v", c.sets, want, c.polite)
 	}
 }
 
@@ -111,7 +110,7 @@ func TestBackground(t *testing.T) {
 func TestBackgroundHolds(t *testing.T) {
 	c := newCourtesy()
 	for range 20 {
-		for !c.idle {
+		for !c.polite {
 			c.drain(time.Second, 0, 0)
 		}
 		c.raise()
@@ -120,7 +119,7 @@ func TestBackgroundHolds(t *testing.T) {
 	if c.hold != maxHoldTurn {
 		t.Errorf("holds its turn for %v, want %v", c.hold, maxHoldTurn)
 	}
-	c.drain(2*maxHoldTurn+steadyIdle, 0, 0)
+	c.drain(2*maxHoldTurn+steadyPolite, 0, 0)
 	c.raise()
 	c.drain(time.Millisecond, 0, 0)
 	if c.hold != minHoldTurn {
@@ -129,25 +128,25 @@ func TestBackgroundHolds(t *testing.T) {
 }
 
 // Every thread of this process gives way but one, and takes its turn again.
-func TestSetIdle(t *testing.T) {
-	testutil.RequireRoot(t, "come back from SCHED_IDLE")
+func TestSetNice(t *testing.T) {
+	testutil.RequireRoot(t, "come back from a higher nice value")
 	if _, err := mayGiveWay(); err != nil {
 		t.Fatal(err)
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	me := unix.Gettid()
-	if err := setIdle(true, me); err != nil {
+	if err := setNice(nicePolite, me); err != nil {
 		t.Fatal(err)
 	}
-	policies(t, me, unix.SCHED_IDLE)
-	if err := setIdle(false, 0); err != nil {
+	niceValues(t, me, nicePolite)
+	if err := setNice(niceOthers, 0); err != nil {
 		t.Fatal(err)
 	}
-	policies(t, me, unix.SCHED_NORMAL)
+	niceValues(t, me, niceOthers)
 }
 
-func policies(t *testing.T, me int, want uint32) {
+func niceValues(t *testing.T, me int, want int32) {
 	t.Helper()
 	threads, err := filepath.Glob("/proc/self/task/*")
 	if err != nil || len(threads) < 2 {
@@ -159,7 +158,7 @@ func policies(t *testing.T, me int, want uint32) {
 			t.Fatal(err)
 		}
 		attr, err := unix.SchedGetAttr(tid, 0)
-		if errors.Is(err, os.ErrProcessDone) || errors.Is(err, unix.ESRCH) {
+		if errors.Is(err, unix.ESRCH) { // it has just ended
 			continue
 		}
 		if err != nil {
@@ -167,10 +166,10 @@ func policies(t *testing.T, me int, want uint32) {
 		}
 		expected := want
 		if tid == me {
-			expected = unix.SCHED_NORMAL
+			expected = niceOthers
 		}
-		if attr.Policy != expected {
-			t.Errorf("thread %d (this one is %d) has policy %d, want %d", tid, me, attr.Policy, expected)
+		if attr.Nice != expected {
+			t.Errorf("thread %d (this one is %d) has nice value %d, want %d", tid, me, attr.Nice, expected)
 		}
 	}
 }

@@ -3,34 +3,20 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"runtime"
 	"time"
 
 	"probe/pkg/events"
-	"probe/pkg/loader"
 	"probe/pkg/stats"
 )
 
 const (
-	// maxDrain is between two drains of the ring: long enough to cost nothing
-	// (waking the reader per record costs the observed server most of its
-	// speed), short enough for a live trace. idleDrain is after quietDrains
-	// empty ones; it must stay below the 10 ms after which the Go scheduler
-	// sends a signal to a thread that does not yield.
-	maxDrain    = 4 * time.Millisecond
-	idleDrain   = 8 * time.Millisecond
-	quietDrains = 25
-	// maxHold is how long the pipeline keeps its thread to itself. Letting others
+	// yieldEvery is how long the pipeline keeps its thread to itself. Letting others
 	// run wakes another thread, which looks for work and finds none; not doing so
 	// makes the Go scheduler send that signal.
-	maxHold = 9 * time.Millisecond
-	// minDrain is when the ring fills fast.
-	minDrain = time.Millisecond
-	// fillTarget is the part of the ring that one interval may fill.
-	fillTarget = 0.25
+	yieldEvery = 9 * time.Millisecond
 	// forgetEvery is between two looks for processes and services that are idle.
 	forgetEvery = time.Minute
 	// lastFlush bounds what an exporter that is replaced may take to send what
@@ -48,13 +34,15 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.shared = runtime.GOMAXPROCS(0) == 1
 	defer a.parts.pipeline.end()
 	for ctx.Err() == nil {
-		dueNS := a.yield() + uint64(a.interval)
-		a.clock.Sleep(a.interval)
+		dueNS := a.yield() + uint64(a.pace.next)
+		a.clock.Sleep(a.pace.next)
 		a.parts.enter(stageReader)
-		if err := a.drain(); err != nil {
+		bytes, err := a.take()
+		if err != nil {
 			return err
 		}
-		a.background.drained(a.batchNS, dueNS, a.batchBytes)
+		a.background.drained(a.batchNS, dueNS, bytes)
+		a.pace.drained(a.batchNS, bytes, a.background.pressed())
 		a.parts.pipeline.begin(a.batchNS) // the beat that the watchdog wants
 		a.parts.enter(stageSweep)
 		if err := a.sweep(); err != nil {
@@ -81,7 +69,7 @@ func (a *Agent) loop(ctx context.Context) error {
 // Returns the time.
 func (a *Agent) yield() uint64 {
 	now := a.clock.Now()
-	if !a.shared && now+uint64(a.interval) < a.yieldedNS+uint64(maxHold) {
+	if !a.shared && now+uint64(a.pace.next) < a.yieldedNS+uint64(yieldEvery) {
 		return now
 	}
 	runtime.Gosched()
@@ -89,41 +77,15 @@ func (a *Agent) yield() uint64 {
 	return a.clock.Now()
 }
 
-// drain reads the ring to its end and chooses when to do so again.
-func (a *Agent) drain() error {
-	a.quiet++
-	bytes, err := a.take()
-	if err != nil {
-		return err
-	}
-	a.batchBytes = bytes
-	// What came in this interval will come in the next one.
-	fill := float64(bytes) / (float64(a.ringBytes()) * fillTarget)
-	next := maxDrain
-	switch {
-	case a.quiet > quietDrains:
-		next = idleDrain
-	case fill > 0:
-		next = min(time.Duration(float64(a.interval)/fill), maxDrain)
-	}
-	a.interval = max(next, minDrain)
-	return nil
-}
-
-func (a *Agent) ringBytes() int { return cmp.Or(a.opt.RingBytes, loader.DefaultRingBytes) }
-
 // take reads the ring to its end.
 func (a *Agent) take() (bytes int, err error) {
 	a.batchNS = a.clock.Now()
-	records, bytes, err := a.kernel.Drain(a.feed)
+	_, bytes, err = a.kernel.Drain(a.feed)
 	if err != nil {
 		return 0, err
 	}
 	a.tracker.EndBatch()
 	a.releaseHeld(false)
-	if records > 0 {
-		a.quiet = 0
-	}
 	return bytes, nil
 }
 

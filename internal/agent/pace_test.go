@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"testing"
+	"time"
+)
+
+func TestPace(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct {
+		name    string
+		after   time.Duration // since the drain before
+		bytes   int           // of a ring of 8 MiB
+		pressed bool
+		times   int // that many such drains
+		want    time.Duration
+	}{
+		{"nothing", 4 * ms, 0, false, 1, liveDrain},
+		{"nothing for long", 4 * ms, 0, false, quietDrains + 1, quietDrain},
+		{"a few", 4 * ms, 4 << 10, false, 1, liveDrain},
+		{"as many again after a long sleep", 20 * ms, 20 << 10, false, 1, liveDrain},
+		{"busy", 4 * ms, 32 << 10, false, 1, busyDrain},
+		{"busy, after a short sleep", 2 * ms, 16 << 10, false, 1, busyDrain},
+		{"a few, and no CPU to spare", 4 * ms, 4 << 10, true, 1, busyDrain},
+		{"nothing, and no CPU to spare", 4 * ms, 0, true, quietDrains + 1, busyDrain},
+		{"a quarter of the ring in 8 ms", 16 * ms, 4 * mib, false, 1, 8 * ms},
+		{"all of it in 4 ms", 4 * ms, 8 * mib, false, 1, minDrain},
+		{"all of it in 2 ms", 2 * ms, 8 * mib, false, 1, minDrain},
+		{"all of it, but late", 400 * ms, 8 * mib, false, 1, busyDrain},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, now := pace{ring: 8 * mib, lastNS: 1e9}, uint64(1e9)
+			for range tt.times {
+				now += uint64(tt.after)
+				p.drained(now, tt.bytes, tt.pressed)
+			}
+			if p.next != tt.want {
+				t.Errorf("next drain in %v, want %v", p.next, tt.want)
+			}
+		})
+	}
+}
