@@ -15,7 +15,7 @@ import (
 const (
 	// yieldEvery is how long the pipeline keeps its thread to itself. Letting others
 	// run wakes another thread, which looks for work and finds none; not doing so
-	// makes the Go scheduler send that signal.
+	// for 10 ms makes the Go scheduler send it a signal.
 	yieldEvery = 9 * time.Millisecond
 	// forgetEvery is between two looks for processes and services that are idle.
 	forgetEvery = time.Minute

@@ -9,13 +9,14 @@ const (
 	// liveDrain is while few records come: a trace is live, and a process that
 	// ends soon can still be looked up.
 	liveDrain = 4 * time.Millisecond
-	// quietDrain is after quietDrains empty ones; it must stay below the 10 ms
-	// after which the Go scheduler sends a signal to a thread that does not yield.
+	// quietDrain is after quietDrains empty ones; it stays below the 10 ms after
+	// which a signal of the Go scheduler would end the sleep (yieldEvery).
 	quietDrain  = 8 * time.Millisecond
 	quietDrains = 25
 	// busyDrain is on a busy host. Each wake-up of this program there can make the
 	// scheduler put the observed server behind its own client for milliseconds, so
-	// few are better; but a request may wait as long as a drain takes.
+	// few are better; but a request may wait as long as a drain takes. That signal
+	// may end it a little early.
 	busyDrain = 10 * time.Millisecond
 	// busyRate is what the ring of a busy host takes up, in bytes a second: some
 	// 12,000 requests.
@@ -51,7 +52,9 @@ func (p *pace) drained(nowNS uint64, bytes int, pressed bool) {
 	}
 	// What came in this time will come in the next.
 	if bytes > 0 {
-		next = min(next, time.Duration(elapsed*fillTarget*float64(p.ring)/float64(bytes)))
+		// As numbers: before the first drain is the time since boot, and may be too
+		// long for a Duration.
+		next = time.Duration(min(float64(next), elapsed*fillTarget*float64(p.ring)/float64(bytes)))
 	}
 	p.next = max(next, minDrain)
 }

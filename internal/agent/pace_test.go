@@ -28,6 +28,7 @@ func TestPace(t *testing.T) {
 		{"a quarter of the ring in 8 ms", 16 * ms, 4 * mib, false, 1, 8 * ms},
 		{"all of it in 4 ms", 4 * ms, 8 * mib, false, 1, minDrain},
 		{"all of it in 2 ms", 2 * ms, 8 * mib, false, 1, minDrain},
+		{"the first one, on a host that is up for a year", 365 * 24 * time.Hour, 300, false, 1, liveDrain},
 		{"all of it, but late", 400 * ms, 8 * mib, false, 1, busyDrain},
 	}
 	for _, tt := range tests {
