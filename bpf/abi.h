@@ -219,6 +219,17 @@ enum probe_verdict {
 	PROBE_VERDICT_UNWANTED,
 };
 
+/*
+ * Whether base is right (bpf/skb.h), tried on data that userspace sends to itself:
+ * then bytes are how it begins.
+ */
+struct pages_try {
+	__u64 base;
+	__u64 page; /* struct page of the data */
+	__u64 sock; /* struct sock, which is somewhere in memory too */
+	__u8 bytes[32];
+};
+
 /* What one sweep over the connections should report. */
 struct probe_sweep {
 	__u64 older_ns;   /* unanswered requests that began before this time */

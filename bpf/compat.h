@@ -17,6 +17,9 @@
 /* In the socket entry pointers are trusted and loads cost nothing extra. */
 #define READ(trusted, p, field) ((trusted) ? (p)->field : BPF_CORE_READ(p, field))
 
+/* Kernel 6.2. */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
 /* How the bytes of a call lie in user memory. */
 enum call_kind {
 	CALL_OTHER = 0, /* not a call that moves socket data from user memory */
@@ -28,6 +31,7 @@ enum call_kind {
 	CALL_URING,     /* io_uring_enter: the buffer is in the ring */
 	CALL_ACCEPT,
 	CALL_COMPAT, /* a 32-bit task: other structures */
+	CALL_UNSEEN, /* counted under its reason */
 };
 
 struct call {

@@ -142,8 +142,8 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 	}
 	if (c->timed == TIMED_ONCPU) {
 		has |= PROBE_HAS_ONCPU;
-		if (c->spent.attribution == PROBE_ATTR_LOOP)
-			has |= PROBE_HAS_LOOP;
+	} else if (c->timed == TIMED_LOOP) {
+		has |= PROBE_HAS_ONCPU | PROBE_HAS_LOOP;
 	} else if (c->timed == TIMED_SPENT) {
 		has |= PROBE_HAS_TIMES;
 		bound(size);

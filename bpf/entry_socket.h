@@ -6,52 +6,6 @@
 #ifndef PROBE_ENTRY_SOCKET_H
 #define PROBE_ENTRY_SOCKET_H
 
-/* io_uring completes from the exit of unrelated calls: check the descriptor. */
-static __noinline bool call_is_for(struct task_struct *task, __u64 fd, struct sock *sk)
-{
-	struct file **table = BPF_CORE_READ(task, files, fdt, fd);
-	struct file *file = NULL;
-	struct socket *socket;
-
-	bpf_probe_read_kernel(&file, sizeof(file), table + (__u32)fd);
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk) == sk;
-}
-
-/* From the stack of a task to the registers it has saved: the same for all, 0 at first. */
-__u64 regs_at;
-
-/*
- * As bpf_task_pt_regs, which is a call. Pointers go through a map: what is loaded
- * from there the verifier takes for a number, which may be added and subtracted.
- */
-static __always_inline struct pt_regs *regs_of(struct task_struct *task, struct call *call)
-{
-	volatile __u64 *number = &call->arg1;
-	__u64 stack;
-
-	if (!bpf_rdonly_cast)
-		return (struct pt_regs *)bpf_task_pt_regs(task);
-	*number = (__u64)task->stack;
-	stack = *number;
-	if (!regs_at) {
-		*number = (__u64)bpf_task_pt_regs(task);
-		regs_at = *number - stack;
-	}
-	return bpf_rdonly_cast((void *)(stack + regs_at), bpf_core_type_id_kernel(struct pt_regs));
-}
-
-static __always_inline void socket_call(struct task_struct *task, struct sock *sk,
-					struct call *call)
-{
-	struct pt_regs *regs = regs_of(task, call);
-
-	call_args(regs, call);
-	call_classify(call_number(regs), call);
-	if (task->io_uring && call->kind != CALL_FILE && !call_is_for(task, call->fd, sk))
-		call->kind = CALL_URING;
-}
-
 /* Room for the state of a socket, at its first use; NULL: not observed. */
 static __always_inline struct conn *socket_conn(struct sock *sk, struct task_struct *task)
 {
@@ -98,11 +52,7 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 	if (!s)
 		return 0;
 	p = &s->piece;
-	socket_call(task, sk, &p->call);
-	if (task_is_compat(task, true)) {
-		count(PROBE_DROP_COMPAT);
-		p->call.kind = CALL_COMPAT;
-	}
+	p->call.kind = CALL_OTHER; /* piece_look asks for it, if need be */
 	piece_init(p, len, dir);
 	tp = tcp_of(sk);
 	p->now_ns = moved_at(sk, tp, dir);
@@ -176,17 +126,47 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 /*
  * Tracepoint tcp_rcv_space_adjust(sk), kernel 4.15: inside recvmsg, after the
  * copy. tcp_clock_cache is still the time of the last segment here; the kernel
- * looks at the clock next, and moves it on. Fires for every TCP read of the host,
- * so it only fills a slot (5 ns).
+ * looks at the clock next, and moves it on. Fires for every TCP read of the host:
+ * 5 ns to fill a slot, 10 to see what a short read begins like, 25 to keep it.
  */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(http_arrival, struct sock *sk)
 {
 	struct tcp_sock *tp = tcp_of(sk);
+	struct arrival *a = arrival_slot();
 
-	if (tp)
-		arrival_note(sk, tp, true);
+	if (!tp || !a)
+		return 0;
+	alone();
+	arrival_note(a, sk, tp);
+	arrival_keep(a, sk, tp);
+	not_alone();
 	return 0;
 }
+
+#if defined(__TARGET_ARCH_x86)
+/*
+ * Tracepoint tcp_rcv_space_adjust(sk), kernel 4.15; attached for a moment when probe
+ * starts. A task of probe reads what it has sent to itself.
+ */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(http_pages, struct sock *sk)
+{
+	struct sk_buff *skb = sk->sk_receive_queue.next;
+	struct skb_shared_info *shared;
+
+	if (bpf_get_current_pid_tgid() >> 32 != cfg.self_tgid || !bpf_rdonly_cast ||
+	    !bpf_core_field_exists(struct skb_frag, netmem) ||
+	    bpf_core_type_size(struct page) != STRUCT_PAGE_BYTES)
+		return 0;
+	shared = skb_shared(skb);
+	pages.page = shared->frags[0].netmem;
+	pages.sock = (__u64)sk;
+	bpf_probe_read_kernel(
+		pages.bytes, sizeof(pages.bytes),
+		(void *)(pages.page * PAGES_SCALE + pages.base + shared->frags[0].offset));
+	return 0;
+}
+#endif
 
 #endif

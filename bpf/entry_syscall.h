@@ -167,4 +167,16 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 	return 0;
 }
 
+/* Tracepoint tcp_rcv_space_adjust(sk), as http_arrival: 5 ns for every TCP read. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(http_tab_arrive, struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_of(sk);
+	struct arrival *a = arrival_slot();
+
+	if (tp && a)
+		arrival_note(a, sk, tp);
+	return 0;
+}
+
 #endif

@@ -34,11 +34,13 @@
 #include "lead.h"
 #include "classify.h"
 #include "length.h"
+#include "call.h"
 #include "user_buf.h"
 #include "emit.h"
 #include "judge.h"
 #include "filter.h"
 #include "stream.h"
+#include "skb.h"
 #include "request.h"
 #include "response.h"
 
@@ -106,12 +108,33 @@ static __always_inline void piece_read(struct scratch *s, struct conn *c, struct
 		p->got = read_flat(p, p->in_place ? c->head : s->data, want);
 }
 
+/* What the bytes look like that were read. */
+static __always_inline void piece_begins(struct scratch *s, struct conn *c, struct piece *p)
+{
+	forget();
+	if (p->unknown || p->to_server)
+		p->request = looks_like_request(p->in_place ? c->head : s->data, p->got);
+	if (p->unknown || !p->to_server)
+		p->response = looks_like_response(s->data, p->got);
+	forget();
+}
+
 /* The first bytes of the piece, and what they look like. */
-static __always_inline void piece_look(struct scratch *s, struct conn *c, struct piece *p)
+static __always_inline void piece_look(struct scratch *s, struct conn *c, struct sock *sk,
+				       struct tcp_sock *tp, struct task_struct *task,
+				       struct piece *p, const bool trusted)
 {
 	bool long_answer = !p->unknown && !p->to_server && c->phase == PHASE_RESPONSE &&
 			   c->resp_kept >= cfg.capture_bytes;
 
+	if (trusted && piece_from_skb(s, c, sk, tp, task, p)) {
+		piece_begins(s, c, p);
+		if (p->request || p->response)
+			return;
+		p->got = 0;
+	}
+	if (trusted)
+		socket_call(task, sk, &p->call);
 	if (!has_bytes(p) || !piece_locate(c, p))
 		return;
 	forget();
@@ -121,11 +144,7 @@ static __always_inline void piece_look(struct scratch *s, struct conn *c, struct
 		return;
 	if (p->iovecs && p->in_place)
 		keep_head(s, c, p->got);
-	if (p->unknown || p->to_server)
-		p->request = looks_like_request(p->in_place ? c->head : s->data, p->got);
-	if (p->unknown || !p->to_server)
-		p->response = looks_like_response(s->data, p->got);
-	forget();
+	piece_begins(s, c, p);
 	if (p->response && long_answer)
 		piece_read(s, c, p, cfg.capture_bytes);
 }
@@ -139,7 +158,7 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 	if (!piece_sort(c, p))
 		return;
 	forget();
-	piece_look(s, c, p);
+	piece_look(s, c, sk, tp, task, p, trusted);
 	forget();
 	if (!p->unknown && !p->to_server) {
 		if (p->response)

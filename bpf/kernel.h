@@ -67,6 +67,51 @@ struct file {
 	void *private_data;
 };
 
+struct rb_node {
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct sk_buff {
+	struct sk_buff *next;
+	char cb[48];
+	unsigned int len;
+	unsigned int data_len;
+	unsigned int end; /* from head; 64-bit kernels */
+	unsigned char *head;
+	unsigned char *data;
+};
+
+struct sk_buff_head {
+	struct sk_buff *next;
+};
+
+struct tcp_skb_cb {
+	__u32 seq;
+};
+
+struct skb_frag {
+	unsigned long netmem; /* struct page, mostly; since 6.9 */
+	unsigned int len;
+	unsigned int offset;
+};
+
+struct skb_shared_info {
+	__u8 nr_frags;
+	struct skb_frag frags[1]; /* MAX_SKB_FRAGS of them */
+};
+
+struct page {
+	unsigned long flags;
+};
+
+struct rtnl_link_stats64 {
+	__u64 rx_packets; /* ... and only such: 23 and more */
+};
+
 struct sock;
 
 struct socket {
@@ -81,6 +126,8 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	__u8 sk_shutdown;
+	struct sk_buff_head sk_receive_queue;
+	struct rb_root tcp_rtx_queue; /* by sequence number; since 4.15 */
 };
 
 struct inet_sock {
@@ -97,6 +144,7 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 rcv_nxt;
 	__u32 snd_nxt;
+	__u32 snd_una;
 	__u64 bytes_received;
 	/* CLOCK_MONOTONIC, read at each segment and each look of a reader; since 4.20 */
 	__u64 tcp_clock_cache;

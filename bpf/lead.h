@@ -10,7 +10,7 @@
 static __always_inline bool lead_from(struct thread_time *from, struct task_struct *task,
 				      struct lead *to)
 {
-	if (from->in_hand) {
+	if (hands_full(from)) {
 		to->tid = task->pid;
 		to->reads = from->reads;
 		for (int i = 0; i < PROBE_PARTS; i++)

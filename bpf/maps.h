@@ -36,6 +36,7 @@ enum conn_family {
 enum timed {
 	TIMED_NOT = 0,
 	TIMED_ONCPU, /* the thread never left its CPU */
+	TIMED_LOOP,  /* ... and had other requests in hand */
 	TIMED_SPENT, /* conn.spent is valid */
 };
 
@@ -198,12 +199,15 @@ struct {
 	__type(value, struct scratch);
 } http_scratch SEC(".maps");
 
-/* When the data of the read in progress arrived. */
+/* When the data of the read in progress arrived, and the data. */
 struct arrival {
 	__u64 sock;
 	__u64 ns;
-	__u32 seq; /* copied_seq after that read */
+	__u32 seq;   /* copied_seq after that read */
+	__u32 first; /* sequence number of ... */
+	__u32 len;   /* ... these bytes (skb.h) */
 	__u32 pad;
+	__u8 data[PROBE_HEAD_MAX];
 };
 
 /* One slot: the read that fills it is told next, by the same task. */

@@ -6,9 +6,6 @@
 #ifndef PROBE_STREAM_H
 #define PROBE_STREAM_H
 
-/* Kernel 6.2. */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
-
 /* As bpf_skc_to_tcp_sock, which is a call, where the kernel has a cast instead. */
 static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
 {
@@ -30,15 +27,11 @@ static __always_inline struct arrival *arrival_slot(void)
 }
 
 /* Inside a read: remembers when its data arrived. */
-static __always_inline void arrival_note(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+static __always_inline void arrival_note(struct arrival *a, struct sock *sk, struct tcp_sock *tp)
 {
-	struct arrival *a = arrival_slot();
-
-	if (!a)
-		return;
 	a->sock = (__u64)sk;
-	a->ns = READ(trusted, tp, tcp_clock_cache);
-	a->seq = READ(trusted, tp, copied_seq);
+	a->ns = tp->tcp_clock_cache;
+	a->seq = tp->copied_seq;
 }
 
 /* After the read: when its data arrived, or 0 if the task changed CPU meanwhile. */

@@ -49,7 +49,8 @@ struct thread_time {
 	__u32 pushed_cpu;
 	__u8 pushed_comm[PROBE_COMM_LEN];
 	__u32 reads;   /* requests read */
-	__u32 in_hand; /* ... and not yet answered */
+	__u32 in_hand; /* ... and not yet answered by itself; only the thread writes */
+	__u32 passed;  /* ... of these, answered by other threads */
 	__u32 follow;  /* a thread it woke that has no state yet, or 0 */
 	__u8 wait;     /* enum wait, while not running */
 	__u8 running;
@@ -57,7 +58,7 @@ struct thread_time {
 	__u8 go;      /* goroutines run on it; FUTEX and POLL are its scheduler's */
 	__u8 idle;    /* ... which has waited since the last read */
 	__u8 woken;   /* enum probe_part of the wait that a wake-up ended, or 0 */
-	__u8 pad[6];
+	__u8 pad[2];
 };
 
 /* Thread → where its time goes; freed with it. Kernel 5.13. About 500 bytes. */
@@ -105,6 +106,12 @@ struct {
 static __always_inline struct thread_time *thread_of(struct task_struct *task)
 {
 	return bpf_task_storage_get(&sched_threads, task, 0, 0);
+}
+
+/* Has it requests that nobody has answered yet? */
+static __always_inline bool hands_full(struct thread_time *t)
+{
+	return (__s32)(t->in_hand - t->passed) > 0;
 }
 
 /* Room for the delays of this process. */

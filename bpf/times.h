@@ -41,8 +41,8 @@ static __noinline int times_answered(struct conn *c)
 	if (!reader)
 		return 0;
 	t = thread_of(reader);
-	if (t && t->in_hand)
-		__sync_fetch_and_add(&t->in_hand, -1);
+	if (t && hands_full(t))
+		__sync_fetch_and_add(&t->passed, 1);
 	bpf_task_release(reader);
 	return 0;
 }
@@ -89,8 +89,8 @@ static __always_inline void times_begin(struct conn *c, struct task_struct *task
 	t = thread_get(task, now);
 	if (!t)
 		return;
-	b->others = t->in_hand > 0;
-	__sync_fetch_and_add(&t->in_hand, 1);
+	b->others = hands_full(t);
+	t->in_hand++;
 	c->in_hand = 1;
 	b->reads = ++t->reads;
 	b->changes = changes_of(task, t);
@@ -181,20 +181,19 @@ static __always_inline bool spend_handoff(struct conn *c, struct thread_time *t,
 	return true;
 }
 
-/*
- * The thread t that read the request of c answers it; true if it did not leave its
- * CPU meanwhile. Notes whose the time is.
- */
+/* The thread that read the request of c answers it. Did it never leave its CPU? */
 static __always_inline bool stayed_oncpu(struct conn *c, struct task_struct *task,
 					 struct thread_time *t)
 {
-	bool loop = c->begin.others || t->reads != c->begin.reads || t->idle;
-	struct probe_times *s = &c->spent;
+	return changes_of(task, t) == c->begin.changes &&
+	       (__u32)task->min_flt == c->begin.minor_faults &&
+	       (__u32)task->maj_flt == c->begin.major_faults;
+}
 
-	s->attribution = loop ? PROBE_ATTR_LOOP : PROBE_ATTR_THREAD;
-	s->major_faults = (__u32)task->maj_flt - c->begin.major_faults;
-	s->minor_faults = (__u32)task->min_flt - c->begin.minor_faults;
-	return changes_of(task, t) == c->begin.changes && !s->minor_faults && !s->major_faults;
+/* Had it other requests in hand meanwhile? */
+static __always_inline bool looped(struct conn *c, struct thread_time *t)
+{
+	return c->begin.others || t->reads != c->begin.reads || t->idle;
 }
 
 /* A piece of the response to the request of c has left at this time. */
@@ -221,12 +220,16 @@ static __noinline int times_spend(struct conn *c, __u64 now)
 			s->part_ns[PROBE_PART_UNKNOWN] = now > c->read_ns ? now - c->read_ns : 0;
 		}
 	} else if (stayed_oncpu(c, task, t)) {
-		c->timed = TIMED_ONCPU;
+		c->timed = looped(c, t) ? TIMED_LOOP : TIMED_ONCPU;
 		return 0;
-	} else if (cfg.detail == PROBE_DETAIL_FULL) {
-		spend_full(c, t, now);
 	} else {
-		spend_basic(c, task, now);
+		s->attribution = looped(c, t) ? PROBE_ATTR_LOOP : PROBE_ATTR_THREAD;
+		s->major_faults = (__u32)task->maj_flt - c->begin.major_faults;
+		s->minor_faults = (__u32)task->min_flt - c->begin.minor_faults;
+		if (cfg.detail == PROBE_DETAIL_FULL)
+			spend_full(c, t, now);
+		else
+			spend_basic(c, task, now);
 	}
 	s->until_ns = now;
 	c->timed = TIMED_SPENT;
@@ -247,7 +250,7 @@ static __always_inline void times_respond(struct conn *c, struct task_struct *ta
 	if (c->in_hand && task->pid == (int)c->tid) {
 		t = thread_of(task);
 		if (t && stayed_oncpu(c, task, t)) {
-			c->timed = TIMED_ONCPU;
+			c->timed = looped(c, t) ? TIMED_LOOP : TIMED_ONCPU;
 			c->in_hand = 0;
 			if (t->in_hand)
 				t->in_hand--;

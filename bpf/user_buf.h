@@ -44,10 +44,18 @@ static __always_inline __u64 mmsg_entry(struct conn *c, struct piece *p)
 	return p->call.arg1 + (__u64)i * sizeof(prev);
 }
 
-/* False where user memory cannot hold them, which is no reason to complain. */
+/* False where user memory cannot hold them, which is no reason to complain (again). */
 static __always_inline bool has_bytes(struct piece *p)
 {
-	return p->call.kind != CALL_FILE && p->call.kind != CALL_COMPAT;
+	return p->call.kind != CALL_FILE && p->call.kind != CALL_COMPAT &&
+	       p->call.kind != CALL_UNSEEN;
+}
+
+static __always_inline bool unseen(struct piece *p, enum probe_count why)
+{
+	p->call.kind = CALL_UNSEEN;
+	count(why);
+	return false;
 }
 
 /* Finds where the bytes lie; false (and counted) where user memory has none. */
@@ -69,19 +77,15 @@ static __always_inline bool piece_locate(struct conn *c, struct piece *p)
 	case CALL_MSG:
 	case CALL_MMSG:
 		at = p->call.kind == CALL_MSG ? p->call.arg1 : mmsg_entry(c, p);
-		if (bpf_probe_read_user(&msg, sizeof(msg), (void *)at)) {
-			count(PROBE_DROP_UNREADABLE);
-			return false;
-		}
+		if (bpf_probe_read_user(&msg, sizeof(msg), (void *)at))
+			return unseen(p, PROBE_DROP_UNREADABLE);
 		p->base = msg.iov;
 		p->iovecs = (__u32)msg.iovlen;
 		break;
 	case CALL_URING:
-		count(PROBE_DROP_IO_URING);
-		return false;
+		return unseen(p, PROBE_DROP_IO_URING);
 	default:
-		count(PROBE_DROP_NO_BUFFER);
-		return false;
+		return unseen(p, PROBE_DROP_NO_BUFFER);
 	}
 	p->located = 1;
 	return true;

@@ -50,7 +50,7 @@ static __always_inline enum probe_part
 part_together(struct thread_time *t, struct task_struct *task, struct thread_time *w, __u64 now)
 {
 	if (w && !t->go && w->lead.tid == (__u32)task->pid && w->lead.reads == t->reads &&
-	    !w->in_hand)
+	    !hands_full(w))
 		book_helper(t, w, now);
 	return t->wait == WAIT_FUTEX && !t->go ? PROBE_PART_LOCK : PROBE_PART_UNKNOWN;
 }
@@ -76,7 +76,7 @@ static __always_inline void thread_woken(struct thread_time *t, struct task_stru
 	else
 		t->woken = part_alone(t, timer, now);
 	book(t, t->woken, now);
-	if (w && !t->in_hand && lead_from(w, waker, &t->lead)) {
+	if (w && !hands_full(t) && lead_from(w, waker, &t->lead)) {
 		__builtin_memcpy(t->lead.base, t->part, sizeof(t->part));
 		t->lead.woken_ns = now;
 		t->go = w->go;
@@ -96,7 +96,7 @@ int BPF_PROG(sched_waking, struct task_struct *task)
 		/* The helper of a request, not known yet? */
 		if (waker->bpf_storage && waker->tgid == task->tgid) {
 			t = thread_of(waker);
-			if (t && t->in_hand)
+			if (t && hands_full(t))
 				t->follow = task->pid;
 		}
 		return 0;

@@ -352,6 +352,73 @@ int unit_lead(struct lead_ctx *ctx)
 	return 0;
 }
 
+/* In: an skb of len bytes, data_len of them in fragments. Out: where n bytes are. */
+struct skb_ctx {
+	__u64 netmem; /* the first fragment */
+	__u64 pages_at;
+	__u64 at;   /* 0: nowhere; else from the linear data, if that is where */
+	__u64 data; /* out: the linear data */
+	__u32 frag_len;
+	__u32 frag_offset;
+	__u32 len;
+	__u32 data_len;
+	__u32 n;
+	__u8 nr_frags;
+	__u8 pad[3];
+};
+
+#define UNIT_SKB_HEAD 1024 /* in unit_tcp: behind struct sk_buff */
+#define UNIT_SKB_END  512
+
+SEC("syscall")
+int unit_skb(struct skb_ctx *ctx)
+{
+	struct unit_tcp *tcp;
+	__u8 *skb, *shared, *frag;
+	__u32 zero = 0;
+
+	tcp = bpf_map_lookup_elem(&unit_tcps, &zero);
+	if (!tcp || !bpf_rdonly_cast || !bpf_core_field_exists(struct skb_frag, netmem))
+		return 1;
+	skb = tcp->memory;
+	*(__u32 *)(skb + bpf_core_field_offset(struct sk_buff, len)) = ctx->len;
+	*(__u32 *)(skb + bpf_core_field_offset(struct sk_buff, data_len)) = ctx->data_len;
+	*(__u32 *)(skb + bpf_core_field_offset(struct sk_buff, end)) = UNIT_SKB_END;
+	*(void **)(skb + bpf_core_field_offset(struct sk_buff, head)) = skb + UNIT_SKB_HEAD;
+	*(void **)(skb + bpf_core_field_offset(struct sk_buff, data)) = skb + UNIT_SKB_HEAD + 64;
+	ctx->data = *(__u64 *)(skb + bpf_core_field_offset(struct sk_buff, data));
+	shared = skb + UNIT_SKB_HEAD + UNIT_SKB_END;
+	*(shared + bpf_core_field_offset(struct skb_shared_info, nr_frags)) = ctx->nr_frags;
+	frag = shared + bpf_core_field_offset(struct skb_shared_info, frags);
+	*(__u64 *)(frag + bpf_core_field_offset(struct skb_frag, netmem)) = ctx->netmem;
+	*(__u32 *)(frag + bpf_core_field_offset(struct skb_frag, len)) = ctx->frag_len;
+	*(__u32 *)(frag + bpf_core_field_offset(struct skb_frag, offset)) = ctx->frag_offset;
+	pages_at = ctx->pages_at;
+	ctx->at = skb_bytes(bpf_rdonly_cast(skb, bpf_core_type_id_kernel(struct sk_buff)), ctx->n);
+	return 0;
+}
+
+/* In: n bytes at the beginning of unit_tcp. Out: them, in unit_bytes. */
+struct words_ctx {
+	__u32 n;
+	__u32 pad;
+};
+
+SEC("syscall")
+int unit_words(struct words_ctx *ctx)
+{
+	struct unit_bytes *out;
+	struct unit_tcp *tcp;
+	__u32 zero = 0;
+
+	tcp = bpf_map_lookup_elem(&unit_tcps, &zero);
+	out = bpf_map_lookup_elem(&unit_bytes, &zero);
+	if (!tcp || !out || !bpf_rdonly_cast)
+		return 1;
+	copy_words(out->data, (__u64)tcp->memory, ctx->n);
+	return 0;
+}
+
 /* Puts the enums into BTF, for the generated Go names. */
 const enum call_kind *unused_kind __attribute__((unused));
 const enum conn_phase *unused_phase __attribute__((unused));

@@ -29,11 +29,14 @@ type unitAdvanceCtx struct {
 }
 
 type unitArrival struct {
-	_    structs.HostLayout
-	Sock uint64
-	Ns   uint64
-	Seq  uint32
-	Pad  uint32
+	_     structs.HostLayout
+	Sock  uint64
+	Ns    uint64
+	Seq   uint32
+	First uint32
+	Len   uint32
+	Pad   uint32
+	Data  [512]uint8
 }
 
 type unitCallCtx struct {
@@ -62,6 +65,7 @@ const (
 	unitCallKindCALL_URING  unitCallKind = 6
 	unitCallKindCALL_ACCEPT unitCallKind = 7
 	unitCallKindCALL_COMPAT unitCallKind = 8
+	unitCallKindCALL_UNSEEN unitCallKind = 9
 )
 
 type unitClassifyCtx struct {
@@ -224,6 +228,14 @@ type unitNumberCtx struct {
 	Send     uint8
 	Peeks    uint8
 	Pad      [5]uint8
+}
+
+type unitPagesTry struct {
+	_     structs.HostLayout
+	Base  uint64
+	Page  uint64
+	Sock  uint64
+	Bytes [32]uint8
 }
 
 type unitProbeConfig struct {
@@ -404,6 +416,21 @@ type unitScratch struct {
 	}
 }
 
+type unitSkbCtx struct {
+	_          structs.HostLayout
+	Netmem     uint64
+	PagesAt    uint64
+	At         uint64
+	Data       uint64
+	FragLen    uint32
+	FragOffset uint32
+	Len        uint32
+	DataLen    uint32
+	N          uint32
+	NrFrags    uint8
+	Pad        [3]uint8
+}
+
 type unitThreadTime struct {
 	_        structs.HostLayout
 	Part     [10]uint64
@@ -428,6 +455,7 @@ type unitThreadTime struct {
 	PushedComm [16]uint8
 	Reads      uint32
 	InHand     uint32
+	Passed     uint32
 	Follow     uint32
 	Wait       uint8
 	Running    uint8
@@ -435,7 +463,7 @@ type unitThreadTime struct {
 	Go         uint8
 	Idle       uint8
 	Woken      uint8
-	Pad        [6]uint8
+	Pad        [2]uint8
 }
 
 type unitUnitBytes struct {
@@ -453,6 +481,12 @@ const (
 type unitUnitTcp struct {
 	_      structs.HostLayout
 	Memory [8192]uint8
+}
+
+type unitWordsCtx struct {
+	_   structs.HostLayout
+	N   uint32
+	Pad uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -478,6 +512,7 @@ const (
 	unitMapUnitTcps          = "unit_tcps"
 	unitMapUnitThreads       = "unit_threads"
 	unitProgHttpSysExit      = "http_sys_exit"
+	unitProgHttpTabArrive    = "http_tab_arrive"
 	unitProgJudgeExec        = "judge_exec"
 	unitProgJudgeFork        = "judge_fork"
 	unitProgJudgeTasks       = "judge_tasks"
@@ -490,8 +525,13 @@ const (
 	unitProgUnitNumber       = "unit_number"
 	unitProgUnitOnPiece      = "unit_on_piece"
 	unitProgUnitPieceRead    = "unit_piece_read"
+	unitProgUnitSkb          = "unit_skb"
 	unitProgUnitTailSlide    = "unit_tail_slide"
+	unitProgUnitWords        = "unit_words"
 	unitVarCfg               = "cfg"
+	unitVarPages             = "pages"
+	unitVarPagesAt           = "pages_at"
+	unitVarRegsAt            = "regs_at"
 	unitVarSweep             = "sweep"
 	unitVarUnusedAttribution = "unused_attribution"
 	unitVarUnusedConn        = "unused_conn"
@@ -552,6 +592,7 @@ type unitSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type unitProgramSpecs struct {
 	HttpSysExit   *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
+	HttpTabArrive *ebpf.ProgramSpec `ebpf:"http_tab_arrive"`
 	JudgeExec     *ebpf.ProgramSpec `ebpf:"judge_exec"`
 	JudgeFork     *ebpf.ProgramSpec `ebpf:"judge_fork"`
 	JudgeTasks    *ebpf.ProgramSpec `ebpf:"judge_tasks"`
@@ -564,7 +605,9 @@ type unitProgramSpecs struct {
 	UnitNumber    *ebpf.ProgramSpec `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.ProgramSpec `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.ProgramSpec `ebpf:"unit_piece_read"`
+	UnitSkb       *ebpf.ProgramSpec `ebpf:"unit_skb"`
 	UnitTailSlide *ebpf.ProgramSpec `ebpf:"unit_tail_slide"`
+	UnitWords     *ebpf.ProgramSpec `ebpf:"unit_words"`
 }
 
 // unitMapSpecs contains maps before they are loaded into the kernel.
@@ -596,6 +639,9 @@ type unitMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type unitVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	Pages             *ebpf.VariableSpec `ebpf:"pages"`
+	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
+	RegsAt            *ebpf.VariableSpec `ebpf:"regs_at"`
 	Sweep             *ebpf.VariableSpec `ebpf:"sweep"`
 	UnusedAttribution *ebpf.VariableSpec `ebpf:"unused_attribution"`
 	UnusedConn        *ebpf.VariableSpec `ebpf:"unused_conn"`
@@ -681,6 +727,9 @@ func (m *unitMaps) Close() error {
 // It can be passed to loadUnitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type unitVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	Pages             *ebpf.Variable `ebpf:"pages"`
+	PagesAt           *ebpf.Variable `ebpf:"pages_at"`
+	RegsAt            *ebpf.Variable `ebpf:"regs_at"`
 	Sweep             *ebpf.Variable `ebpf:"sweep"`
 	UnusedAttribution *ebpf.Variable `ebpf:"unused_attribution"`
 	UnusedConn        *ebpf.Variable `ebpf:"unused_conn"`
@@ -703,6 +752,7 @@ type unitVariables struct {
 // It can be passed to loadUnitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type unitPrograms struct {
 	HttpSysExit   *ebpf.Program `ebpf:"http_sys_exit"`
+	HttpTabArrive *ebpf.Program `ebpf:"http_tab_arrive"`
 	JudgeExec     *ebpf.Program `ebpf:"judge_exec"`
 	JudgeFork     *ebpf.Program `ebpf:"judge_fork"`
 	JudgeTasks    *ebpf.Program `ebpf:"judge_tasks"`
@@ -715,12 +765,15 @@ type unitPrograms struct {
 	UnitNumber    *ebpf.Program `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.Program `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.Program `ebpf:"unit_piece_read"`
+	UnitSkb       *ebpf.Program `ebpf:"unit_skb"`
 	UnitTailSlide *ebpf.Program `ebpf:"unit_tail_slide"`
+	UnitWords     *ebpf.Program `ebpf:"unit_words"`
 }
 
 func (p *unitPrograms) Close() error {
 	return _UnitClose(
 		p.HttpSysExit,
+		p.HttpTabArrive,
 		p.JudgeExec,
 		p.JudgeFork,
 		p.JudgeTasks,
@@ -733,7 +786,9 @@ func (p *unitPrograms) Close() error {
 		p.UnitNumber,
 		p.UnitOnPiece,
 		p.UnitPieceRead,
+		p.UnitSkb,
 		p.UnitTailSlide,
+		p.UnitWords,
 	)
 }
 

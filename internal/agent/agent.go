@@ -229,6 +229,9 @@ func (a *Agent) announce() (withdraw func(), err error) {
 	if a.kernel.SweepsFiles() {
 		a.log.Info("this kernel refuses iterators over maps: open requests are found by way of open files, which costs more on hosts with many")
 	}
+	if why := a.kernel.UserMemory(); why != "" {
+		a.log.Debug("messages are read from the memory of the processes, which costs them more", "reason", why)
+	}
 	withdraw = func() {}
 	if a.opt.ReadyFile != "" {
 		file, err := makeReady(a.opt.ReadyFile)

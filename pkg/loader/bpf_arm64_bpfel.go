@@ -14,11 +14,14 @@ import (
 )
 
 type bpfArrival struct {
-	_    structs.HostLayout
-	Sock uint64
-	Ns   uint64
-	Seq  uint32
-	Pad  uint32
+	_     structs.HostLayout
+	Sock  uint64
+	Ns    uint64
+	Seq   uint32
+	First uint32
+	Len   uint32
+	Pad   uint32
+	Data  [512]uint8
 }
 
 type bpfConn struct {
@@ -85,6 +88,14 @@ type bpfConn struct {
 	}
 	Spent bpfProbeTimes
 	Head  [512]uint8
+}
+
+type bpfPagesTry struct {
+	_     structs.HostLayout
+	Base  uint64
+	Page  uint64
+	Sock  uint64
+	Bytes [32]uint8
 }
 
 type bpfProbeAttribution uint32
@@ -327,6 +338,7 @@ type bpfThreadTime struct {
 	PushedComm [16]uint8
 	Reads      uint32
 	InHand     uint32
+	Passed     uint32
 	Follow     uint32
 	Wait       uint8
 	Running    uint8
@@ -334,7 +346,7 @@ type bpfThreadTime struct {
 	Go         uint8
 	Idle       uint8
 	Woken      uint8
-	Pad        [6]uint8
+	Pad        [2]uint8
 }
 
 // Names of all BPF objects in the ELF.
@@ -363,6 +375,7 @@ const (
 	bpfProgHttpSockState      = "http_sock_state"
 	bpfProgHttpSockSweep      = "http_sock_sweep"
 	bpfProgHttpSysExit        = "http_sys_exit"
+	bpfProgHttpTabArrive      = "http_tab_arrive"
 	bpfProgHttpTabFilesSweep  = "http_tab_files_sweep"
 	bpfProgHttpTabGone        = "http_tab_gone"
 	bpfProgHttpTabState       = "http_tab_state"
@@ -381,6 +394,8 @@ const (
 	bpfProgSchedTimerOn       = "sched_timer_on"
 	bpfProgSchedWaking        = "sched_waking"
 	bpfVarCfg                 = "cfg"
+	bpfVarPages               = "pages"
+	bpfVarPagesAt             = "pages_at"
 	bpfVarRegsAt              = "regs_at"
 	bpfVarSweep               = "sweep"
 	bpfVarUnusedAttribution   = "unused_attribution"
@@ -443,6 +458,7 @@ type bpfProgramSpecs struct {
 	HttpSockState      *ebpf.ProgramSpec `ebpf:"http_sock_state"`
 	HttpSockSweep      *ebpf.ProgramSpec `ebpf:"http_sock_sweep"`
 	HttpSysExit        *ebpf.ProgramSpec `ebpf:"http_sys_exit"`
+	HttpTabArrive      *ebpf.ProgramSpec `ebpf:"http_tab_arrive"`
 	HttpTabFilesSweep  *ebpf.ProgramSpec `ebpf:"http_tab_files_sweep"`
 	HttpTabGone        *ebpf.ProgramSpec `ebpf:"http_tab_gone"`
 	HttpTabState       *ebpf.ProgramSpec `ebpf:"http_tab_state"`
@@ -487,6 +503,8 @@ type bpfMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	Pages             *ebpf.VariableSpec `ebpf:"pages"`
+	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
 	RegsAt            *ebpf.VariableSpec `ebpf:"regs_at"`
 	Sweep             *ebpf.VariableSpec `ebpf:"sweep"`
 	UnusedAttribution *ebpf.VariableSpec `ebpf:"unused_attribution"`
@@ -559,6 +577,8 @@ func (m *bpfMaps) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	Pages             *ebpf.Variable `ebpf:"pages"`
+	PagesAt           *ebpf.Variable `ebpf:"pages_at"`
 	RegsAt            *ebpf.Variable `ebpf:"regs_at"`
 	Sweep             *ebpf.Variable `ebpf:"sweep"`
 	UnusedAttribution *ebpf.Variable `ebpf:"unused_attribution"`
@@ -583,6 +603,7 @@ type bpfPrograms struct {
 	HttpSockState      *ebpf.Program `ebpf:"http_sock_state"`
 	HttpSockSweep      *ebpf.Program `ebpf:"http_sock_sweep"`
 	HttpSysExit        *ebpf.Program `ebpf:"http_sys_exit"`
+	HttpTabArrive      *ebpf.Program `ebpf:"http_tab_arrive"`
 	HttpTabFilesSweep  *ebpf.Program `ebpf:"http_tab_files_sweep"`
 	HttpTabGone        *ebpf.Program `ebpf:"http_tab_gone"`
 	HttpTabState       *ebpf.Program `ebpf:"http_tab_state"`
@@ -612,6 +633,7 @@ func (p *bpfPrograms) Close() error {
 		p.HttpSockState,
 		p.HttpSockSweep,
 		p.HttpSysExit,
+		p.HttpTabArrive,
 		p.HttpTabFilesSweep,
 		p.HttpTabGone,
 		p.HttpTabState,

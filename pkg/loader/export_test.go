@@ -8,3 +8,13 @@ func SweepFiles(o Options) Options {
 	o.sweepFiles = true
 	return o
 }
+
+// UserMemory makes the programs read messages from the memory of the processes
+// where they could read most of them from what the sockets hold.
+func UserMemory(o Options) Options {
+	o.userMemory = true
+	return o
+}
+
+// PageSteps is pageSteps, for its table test.
+var PageSteps = pageSteps

@@ -13,7 +13,7 @@ import (
 
 // Every scenario comes out of the pipeline as it was played: no exchange more,
 // none less, and each with its method, target, status and bytes.
-// Every scenario with each source and each way to sweep. Where the kernel refuses
+// Every scenario with each source, each way to sweep and each way to read. Where the kernel refuses
 // iterators over maps the first way is the second one, and is played once.
 func TestScenarios(t *testing.T) {
 	eachSource(t, func(t *testing.T, source loader.Source) {
@@ -24,6 +24,9 @@ func TestScenarios(t *testing.T) {
 					t.Error("sweeps go over maps")
 				}
 			})
+		}
+		if source == loader.SourceSocket {
+			t.Run("from user memory", func(t *testing.T) { playScenarios(t, loader.UserMemory(o)) })
 		}
 	})
 }

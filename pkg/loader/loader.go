@@ -17,6 +17,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 )
 
 // Loader owns everything that lives in the kernel on our behalf. Links that the
@@ -33,15 +34,20 @@ type Loader struct {
 	byFiles bool
 	tasks   *link.Iter // lists processes; nil without JudgeProcesses
 	ring    *ring
+	// userMemory: why messages are not read from what the sockets hold.
+	userMemory string
 }
 
-// arrivalHook fires for every TCP read of the host.
-const arrivalHook = "http_arrival"
+// These fire for every TCP read of the host.
+const (
+	arrivalHook      = "http_arrival"
+	tableArrivalHook = "http_tab_arrive"
+)
 
 // hooksOf each source are the programs that are attached.
 var hooksOf = map[Source][]string{
 	SourceSocket:  {"http_sock_send", "http_sock_recv", arrivalHook, "http_sock_state", "http_sock_gone"},
-	SourceSyscall: {"http_sys_exit", arrivalHook, "http_tab_state", "http_tab_gone"},
+	SourceSyscall: {"http_sys_exit", tableArrivalHook, "http_tab_state", "http_tab_gone"},
 }
 
 // Load checks the kernel, loads the programs of the chosen source and attaches
@@ -93,6 +99,13 @@ func (l *Loader) open(o Options) error {
 	if err != nil {
 		return explain(err)
 	}
+	err = l.findPages()
+	for errors.Is(err, unix.EINTR) { // a signal of the Go runtime
+		err = l.findPages()
+	}
+	if err != nil {
+		l.userMemory = err.Error()
+	}
 	return l.attach(o)
 }
 
@@ -102,6 +115,7 @@ func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 	for _, name := range slices.Concat(l.extra, judgePrograms(o), l.programs()) {
 		keep[name] = true
 	}
+	keep[pagesHook] = l.source == SourceSocket && !o.userMemory
 	for name := range spec.Programs {
 		if !keep[name] {
 			delete(spec.Programs, name)
@@ -162,7 +176,7 @@ func kernelConfig(o Options) bpfProbeConfig {
 
 func (l *Loader) attach(o Options) error {
 	for _, name := range slices.Concat(judgeHooks(o), l.extra, hooksOf[l.source]) {
-		if name == arrivalHook && !o.Server {
+		if (name == arrivalHook || name == tableArrivalHook) && !o.Server {
 			continue // only a server waits for its process to read
 		}
 		hook, err := link.AttachTracing(link.TracingOptions{Program: l.objects.Programs[name]})
@@ -179,6 +193,10 @@ func (l *Loader) attach(o Options) error {
 
 // Source is the one in use, never SourceAuto.
 func (l *Loader) Source() Source { return l.source }
+
+// UserMemory says why messages are read from the memory of the processes only,
+// which costs them more; empty: mostly from what their sockets hold.
+func (l *Loader) UserMemory() string { return l.userMemory }
 
 // Drain hands every record in the ring to fn and returns their number and
 // bytes. It does not wait. fn must not keep the slice.

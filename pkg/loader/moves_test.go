@@ -45,7 +45,7 @@ func moveScenarios() []scenario {
 		{"sendfile", func(s *stage) {
 			client, server := s.tcp()
 			client.exchange(get(s.target), "HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
-			server.sendfile(10000)
+			server.sendfile(repeated(10000))
 			client.read()
 			client.both("GET", 200)
 			client.exchange(get(s.target), answerOf(204, ""))
@@ -110,15 +110,15 @@ func (e *end) peek() {
 	}
 }
 
-func (e *end) sendfile(n int) {
+func (e *end) sendfile(text string) {
 	f, err := os.CreateTemp("", "probe-test")
 	must("temporary file", err)
 	defer os.Remove(f.Name())
 	defer f.Close()
-	_, err = f.WriteString(repeated(n))
+	_, err = f.WriteString(text)
 	must("fill file", err)
 	var offset int64
-	for left := n; left > 0; {
+	for left := len(text); left > 0; {
 		sent, err := unix.Sendfile(e.fd, int(f.Fd()), &offset, left)
 		must("sendfile", err)
 		left -= sent

@@ -66,6 +66,8 @@ type Options struct {
 
 	// sweepFiles: as if the kernel refused iterators over maps; for tests.
 	sweepFiles bool
+	// userMemory: as if nothing could be read from what sockets hold; for tests.
+	userMemory bool
 }
 
 func (o *Options) setDefaults() {

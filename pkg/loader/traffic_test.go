@@ -47,13 +47,28 @@ func trafficScenarios() []scenario {
 				client.exchange("\x01\x02\x03", "\x04\x05\x06")
 			}
 		}},
-		{"by io_uring", exchangeByUring},
+		{"by io_uring", func(s *stage) {
+			client, server := s.tcp()
+			exchangeByUring(client, server, get(s.target), answerOf(200, "unseen"))
+		}},
+		{"no buffer to read", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), answerOf(200, "known"))
+			client.both("GET", 200)
+			exchangeByUring(client, server, get(s.target), answerOf(201, "io_uring"))
+			client.both("GET", 201)
+			client.write(get(s.target))
+			server.read()
+			server.sendfile(answerOf(202, "sendfile"))
+			client.read()
+			client.both("GET", 202)
+		}},
 		{"answer while the next request is read", answerWhileReading},
 		{"whole answer by sendfile", func(s *stage) {
 			client, server := s.tcp()
 			client.write(get(s.target))
 			server.read()
-			server.sendfile(1000)
+			server.sendfile(repeated(1000))
 			client.read()
 		}},
 		{"keep a connection", func(s *stage) {

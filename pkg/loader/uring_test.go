@@ -77,14 +77,13 @@ func (u *uring) move(op byte, fd int, b []byte) {
 }
 
 // exchangeByUring: a request and its answer, each sent and received by io_uring.
-func exchangeByUring(s *stage) {
-	client, server := s.tcp()
+func exchangeByUring(client, server *end, request, answer string) {
 	u := newUring()
 	defer u.close()
 	for _, step := range []struct {
 		from, to *end
 		text     string
-	}{{client, server, get(s.target)}, {server, client, answerOf(200, "unseen")}} {
+	}{{client, server, request}, {server, client, answer}} {
 		u.move(uringOpSend, step.from.fd, []byte(step.text))
 		step.from.sent += len(step.text)
 		step.to.ready(len(step.text))

@@ -14,6 +14,7 @@ const (
 	socketSince  = 603 // sock_send_length, sock_recv_length
 	threadsSince = 513 // task storage in tracing programs
 	kfuncSince   = 602 // bpf_task_from_pid
+	fragSince    = 609 // struct skb_frag
 	preemptSince = 700 // programs on tracepoints can be preempted
 )
 
@@ -56,6 +57,9 @@ func judgeCheck(c result.Check, version int) []string {
 	case result.KindLoad:
 		if c.Got != wantDetail {
 			problems = append(problems, fmt.Sprintf("detail %s, want %s", c.Got, wantDetail))
+		}
+		if c.UserMemory != "" && version >= fragSince {
+			problems = append(problems, "reads user memory: "+c.UserMemory)
 		}
 		for _, p := range c.Programs {
 			if p.Instructions == 0 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 
 	"probe/pkg/loader"
@@ -74,6 +75,9 @@ func load(source loader.Source, detail loader.Detail) result.Check {
 	}
 	got, missing := l.Detail()
 	c.Got, c.Missing = string(got), missing
+	if source == loader.SourceSocket && runtime.GOARCH == "amd64" {
+		c.UserMemory = l.UserMemory()
+	}
 	for _, p := range l.Verified() {
 		c.Programs = append(c.Programs, result.Program{Name: p.Name, Instructions: p.Instructions})
 	}

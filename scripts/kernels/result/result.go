@@ -41,6 +41,9 @@ type Check struct {
 	// Got is the detail that the loader came down to, Missing what it named.
 	Got     string   `json:"got,omitempty"`
 	Missing []string `json:"missing,omitempty"`
+	// UserMemory is why messages are not read from what the sockets hold, on amd64
+	// with the socket source.
+	UserMemory string `json:"user_memory,omitempty"`
 	// Unsupported: the loader refused and said that the kernel lacks something.
 	Unsupported bool `json:"unsupported,omitempty"`
 	// Requests sent, and of these the ones with known parts of time.
