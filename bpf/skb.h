@@ -181,7 +181,7 @@ static __always_inline bool piece_from_skb(struct scratch *s, struct conn *c, st
 {
 	void *to = p->in_place ? c->head : s->data;
 
-	if (p->unknown || !tp || c->family != CONN_TCP || p->len > cfg.capture_bytes)
+	if (p->unknown || !tp || c->family != CONN_TCP || p->len >= cfg.capture_bytes)
 		return false;
 	if (!p->in_place && (p->to_server || c->phase != PHASE_REQUEST))
 		return false;

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"probe/pkg/loader"
 )
 
 // scenario is a script for one or a few connections. It tells the truth about
@@ -58,6 +60,14 @@ func messageScenarios() []scenario {
 				s.target = target
 				client.exchange("OPTIONS "+target+" HTTP/1.1\r\n\r\n", answerOf(200, ""))
 				client.both("OPTIONS", 200)
+			}
+		}},
+		{"messages about as long as what is kept", func(s *stage) {
+			client, _ := s.tcp()
+			for n := loader.DefaultCaptureBytes - 2; n <= loader.DefaultCaptureBytes+2; n++ {
+				s.target = "/" + repeated(n-len(get("/")))
+				client.exchange(get(s.target), answerOf(200, repeated(n-len(answerOf(200, repeated(400)))+400)))
+				client.both("GET", 200)
 			}
 		}},
 		{"no body despite its length", func(s *stage) {
