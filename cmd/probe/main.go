@@ -89,9 +89,33 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w (see probe --help)", agent.ErrUsage, err)
 	})
+	root.SetHelpCommand(newHelp(root))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(stdout, stderr), newTrace(stdout, stderr), newSnapshot(stdout), newDoctor(stdout), newStatus(stdout), newReset())
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args, completion.RunE = usageArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return root
+}
+
+// newHelp is the library's help command, but for an unknown command, which is bad usage.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil {
+				return usageArgs(cmd, args)
+			} else if len(rest) > 0 {
+				return usageArgs(cmd, rest)
+			}
+			about.InitDefaultHelpFlag()
+			about.InitDefaultVersionFlag()
+			return about.Help()
+		},
+	}
 }
 
 // usageArgs refuses positional arguments: an unknown command is bad usage.

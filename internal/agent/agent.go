@@ -175,7 +175,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer a.names.close()
-	a.background = newBackground(a.kernel, a.pace.ring, a.log)
+	a.background = newBackground(a.kernel, a.log)
 	defer func() { err = errors.Join(err, a.background.close()) }()
 	a.dropPrivileges()
 	withdraw, err := a.announce()

@@ -60,8 +60,6 @@ type background struct {
 	off     atomic.Bool // never again: no guard, or no permission
 
 	// Of the pipeline.
-	ring    int    // bytes
-	lastNS  uint64 // the drain before
 	polite  bool
 	sinceNS uint64 // when it last changed
 	hold    time.Duration
@@ -69,7 +67,7 @@ type background struct {
 
 // newBackground returns nil where the process may not come back from giving
 // way, or where somebody has chosen how it is scheduled.
-func newBackground(kernel *loader.Loader, ringBytes int, log *slog.Logger) *background {
+func newBackground(kernel *loader.Loader, log *slog.Logger) *background {
 	needs, err := mayGiveWay()
 	if err != nil {
 		log.Debug("not giving way to other processes", "reason", err)
@@ -82,7 +80,7 @@ func newBackground(kernel *loader.Loader, ringBytes int, log *slog.Logger) *back
 	}
 	b := &background{
 		log: log, needs: needs, alarm: alarm, ended: make(chan struct{}),
-		setNice: setNice, ring: ringBytes, hold: minHoldTurn,
+		setNice: setNice, hold: minHoldTurn,
 	}
 	started := make(chan struct{})
 	go b.guard(started)
@@ -133,8 +131,9 @@ func (b *background) close() error {
 	return errors.Join(b.setNice(niceOthers, b.guardID), b.alarm.Close())
 }
 
-// drained says when a drain began, when it was due, and what it found.
-func (b *background) drained(nowNS, dueNS uint64, bytes int) {
+// drained says when a drain began, when it was due, and how long the ring takes to
+// fill (pace).
+func (b *background) drained(nowNS, dueNS uint64, fills time.Duration) {
 	if b == nil {
 		return
 	}
@@ -142,9 +141,7 @@ func (b *background) drained(nowNS, dueNS uint64, bytes int) {
 		b.sinceNS = nowNS
 	}
 	late := time.Duration(nowNS - min(dueNS, nowNS))
-	elapsed := nowNS - min(b.lastNS, nowNS)
-	soon := float64(bytes)*float64(fillsSoon) > float64(b.ring)*float64(elapsed)
-	b.lastNS = nowNS
+	soon := fills < fillsSoon
 	switch {
 	case b.polite && (late > lateBackground || soon || b.alarmed.Load() || b.off.Load()):
 		b.takeTurn(nowNS)

@@ -17,8 +17,6 @@ import (
 	"probe/internal/testutil"
 )
 
-const mib = 1 << 20
-
 // courtesy is a background whose nice values are only noted down.
 type courtesy struct {
 	*background
@@ -29,7 +27,7 @@ type courtesy struct {
 
 func newCourtesy() *courtesy {
 	c := &courtesy{}
-	c.background = &background{log: slog.New(slog.DiscardHandler), ring: 4 * mib, hold: minHoldTurn}
+	c.background = &background{log: slog.New(slog.DiscardHandler), hold: minHoldTurn}
 	c.setNice = func(nice, _ int) error {
 		c.sets = append(c.sets, nice)
 		return c.fail
@@ -39,16 +37,16 @@ func newCourtesy() *courtesy {
 }
 
 // drain each 4 ms for so long.
-func (c *courtesy) drain(length, late time.Duration, bytes int) {
+func (c *courtesy) drain(length, late, fills time.Duration) {
 	for end := c.now + length; c.now < end; {
 		due := c.now + 4*time.Millisecond
 		c.now = due + late
-		c.drained(uint64(c.now), uint64(due), bytes)
+		c.drained(uint64(c.now), uint64(due), fills)
 	}
 }
 
 func TestBackground(t *testing.T) {
-	const onTime, quiet, crowd = 0, mib / 12, mib / 8 // of 4 MiB in 4 ms: full in 192 or 128 ms
+	const onTime, quiet, crowd = 0, fillsSoon, fillsSoon - 1
 	tests := []struct {
 		name string
 		play func(c *courtesy)
@@ -65,10 +63,6 @@ func TestBackground(t *testing.T) {
 			c.drain(3*minHoldTurn, onTime, quiet)
 		}, []int{nicePolite, niceOthers, nicePolite}},
 		{"fills soon", func(c *courtesy) { c.drain(time.Minute, onTime, crowd) }, []int{nicePolite, niceOthers}},
-		{"as much, but in a longer time", func(c *courtesy) {
-			c.drain(time.Second, onTime, quiet)
-			c.drain(time.Second, lateBackground/2, crowd)
-		}, []int{nicePolite}},
 		{"alarm", func(c *courtesy) {
 			c.drain(2*minHoldTurn, onTime, quiet)
 			c.raise()
@@ -98,9 +92,9 @@ func TestBackground(t *testing.T) {
 // Refused once, it never tries again.
 func TestBackgroundRefused(t *testing.T) {
 	c := newCourtesy()
-	c.drain(time.Millisecond, 2*lateBackground, 0)
+	c.drain(time.Millisecond, 2*lateBackground, neverFills)
 	c.fail, c.sets = errors.New("refused"), nil
-	c.drain(time.Hour, 0, 0)
+	c.drain(time.Hour, 0, neverFills)
 	if want := []int{nicePolite, niceOthers}; !slices.Equal(c.sets, want) || c.polite {
 		t.Errorf("nice values %v, want %v; polite: %v", c.sets, want, c.polite)
 	}
@@ -111,17 +105,17 @@ func TestBackgroundHolds(t *testing.T) {
 	c := newCourtesy()
 	for range 20 {
 		for !c.polite {
-			c.drain(time.Second, 0, 0)
+			c.drain(time.Second, 0, neverFills)
 		}
 		c.raise()
-		c.drain(time.Millisecond, 0, 0)
+		c.drain(time.Millisecond, 0, neverFills)
 	}
 	if c.hold != maxHoldTurn {
 		t.Errorf("holds its turn for %v, want %v", c.hold, maxHoldTurn)
 	}
-	c.drain(2*maxHoldTurn+steadyPolite, 0, 0)
+	c.drain(2*maxHoldTurn+steadyPolite, 0, neverFills)
 	c.raise()
-	c.drain(time.Millisecond, 0, 0)
+	c.drain(time.Millisecond, 0, neverFills)
 	if c.hold != minHoldTurn {
 		t.Errorf("holds its turn for %v after a long time of giving way, want %v", c.hold, minHoldTurn)
 	}

@@ -41,8 +41,9 @@ func (a *Agent) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.background.drained(a.batchNS, dueNS, bytes)
-		a.pace.drained(a.batchNS, bytes, a.background.pressed())
+		fills := a.pace.drained(a.batchNS, bytes)
+		a.background.drained(a.batchNS, dueNS, fills)
+		a.pace.choose(fills, a.background.pressed())
 		a.parts.pipeline.begin(a.batchNS) // the beat that the watchdog wants
 		a.parts.enter(stageSweep)
 		if err := a.sweep(); err != nil {

@@ -27,7 +27,7 @@ const (
 	fillTarget = 0.25
 )
 
-// pace chooses when to look into the ring again.
+// pace measures how fast the ring fills, and chooses when to look into it again.
 type pace struct {
 	ring   int           // bytes
 	next   time.Duration // until the next drain
@@ -35,26 +35,32 @@ type pace struct {
 	quiet  int           // drains since one that found something
 }
 
-// drained says what a drain found. Pressed: the host has no CPU to spare.
-func (p *pace) drained(nowNS uint64, bytes int, pressed bool) {
+// neverFills stands for a ring into which nothing comes, or as good as nothing.
+const neverFills = time.Duration(1 << 62) // also as a float64
+
+// drained says what a drain found. Returns how long the whole ring takes to fill
+// if as much comes as since the drain before.
+func (p *pace) drained(nowNS uint64, bytes int) (fills time.Duration) {
+	// As numbers: before the first drain is the time since boot, and a product may
+	// be too long for a Duration.
 	elapsed := float64(nowNS - min(p.lastNS, nowNS))
 	p.lastNS = nowNS
 	p.quiet++
-	if bytes > 0 {
-		p.quiet = 0
+	if bytes == 0 {
+		return neverFills
 	}
+	p.quiet = 0
+	return time.Duration(min(elapsed*float64(p.ring)/float64(bytes), float64(neverFills)))
+}
+
+// choose sets next for a ring that fills so. Pressed: the host has no CPU to spare.
+func (p *pace) choose(fills time.Duration, pressed bool) {
 	next := liveDrain
 	switch {
-	case pressed || float64(bytes)*float64(time.Second) > busyRate*elapsed:
+	case pressed || fills.Seconds() < float64(p.ring)/busyRate:
 		next = busyDrain
 	case p.quiet > quietDrains:
 		next = quietDrain
 	}
-	// What came in this time will come in the next.
-	if bytes > 0 {
-		// As numbers: before the first drain is the time since boot, and may be too
-		// long for a Duration.
-		next = time.Duration(min(float64(next), elapsed*fillTarget*float64(p.ring)/float64(bytes)))
-	}
-	p.next = max(next, minDrain)
+	p.next = max(min(next, time.Duration(float64(fills)*fillTarget)), minDrain)
 }

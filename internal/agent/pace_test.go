@@ -7,6 +7,29 @@ import (
 	"time"
 )
 
+const mib = 1 << 20
+
+func TestFills(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, tt := range []struct {
+		after time.Duration // since the drain before
+		bytes int           // of a ring of 4 MiB
+		want  time.Duration
+	}{
+		{4 * time.Millisecond, 0, neverFills},
+		{4 * time.Millisecond, mib / 8, 128 * time.Millisecond},
+		{16 * time.Millisecond, mib / 8, 512 * time.Millisecond},
+		{4 * time.Millisecond, 4 * mib, 4 * time.Millisecond},
+		{year, 1, neverFills},
+		{0, 1, 0},
+	} {
+		p := pace{ring: 4 * mib, lastNS: 1e9}
+		if got := p.drained(1e9+uint64(tt.after), tt.bytes); got != tt.want {
+			t.Errorf("%d bytes in %v fill the ring in %v, want %v", tt.bytes, tt.after, got, tt.want)
+		}
+	}
+}
+
 func TestPace(t *testing.T) {
 	const ms = time.Millisecond
 	tests := []struct {
@@ -36,7 +59,7 @@ func TestPace(t *testing.T) {
 			p, now := pace{ring: 8 * mib, lastNS: 1e9}, uint64(1e9)
 			for range tt.times {
 				now += uint64(tt.after)
-				p.drained(now, tt.bytes, tt.pressed)
+				p.choose(p.drained(now, tt.bytes), tt.pressed)
 			}
 			if p.next != tt.want {
 				t.Errorf("next drain in %v, want %v", p.next, tt.want)
