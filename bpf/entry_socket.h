@@ -85,11 +85,16 @@ static __always_inline void socket_touched(struct sock *sk)
 	lane_leave(c, LANE_RECV);
 }
 
-/* Tracepoint sock_send_length(sk, ret, flags), kernel 6.3. */
+/*
+ * Tracepoint sock_send_length(sk, ret, flags), kernel 6.3.
+ *
+ * Here and below: no tracepoint gives NULL for a socket, but some verifiers (Ubuntu's
+ * 6.8) take it for possible, and follow what happens then.
+ */
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(http_sock_send, struct sock *sk, int ret, int flags)
 {
-	if (ret <= 0)
+	if (!sk || ret <= 0)
 		return 0;
 	alone();
 	socket_io(sk, ret, DIR_SEND);
@@ -101,6 +106,8 @@ int BPF_PROG(http_sock_send, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 {
+	if (!sk)
+		return 0;
 	if (ret <= 0) {
 		if (ret != -EAGAIN)
 			return 0;
@@ -132,10 +139,13 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(http_arrival, struct sock *sk)
 {
-	struct tcp_sock *tp = tcp_of(sk);
 	struct arrival *a = arrival_slot();
+	struct tcp_sock *tp;
 
-	if (!tp || !a)
+	if (!sk || !a)
+		return 0;
+	tp = tcp_of(sk);
+	if (!tp)
 		return 0;
 	alone();
 	arrival_note(a, sk, tp);
@@ -152,19 +162,18 @@ int BPF_PROG(http_arrival, struct sock *sk)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(http_pages, struct sock *sk)
 {
-	struct sk_buff *skb = sk->sk_receive_queue.next;
 	struct skb_shared_info *shared;
+	struct fragment f = {};
 
-	if (bpf_get_current_pid_tgid() >> 32 != cfg.self_tgid || !bpf_rdonly_cast ||
-	    !bpf_core_field_exists(struct skb_frag, netmem) ||
+	if (!sk || bpf_get_current_pid_tgid() >> 32 != cfg.self_tgid || !bpf_rdonly_cast ||
 	    bpf_core_type_size(struct page) != STRUCT_PAGE_BYTES)
 		return 0;
-	shared = skb_shared(skb);
-	pages.page = shared->frags[0].netmem;
+	shared = skb_shared(sk->sk_receive_queue.next);
+	first_fragment(shared, &f);
+	pages.page = f.page;
 	pages.sock = (__u64)sk;
-	bpf_probe_read_kernel(
-		pages.bytes, sizeof(pages.bytes),
-		(void *)(pages.page * PAGES_SCALE + pages.base + shared->frags[0].offset));
+	bpf_probe_read_kernel(pages.bytes, sizeof(pages.bytes),
+			      (void *)(f.page * PAGES_SCALE + pages.base + f.offset));
 	return 0;
 }
 #endif

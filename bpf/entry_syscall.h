@@ -171,10 +171,13 @@ int BPF_PROG(http_sys_exit, struct pt_regs *regs, long ret)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(http_tab_arrive, struct sock *sk)
 {
-	struct tcp_sock *tp = tcp_of(sk);
 	struct arrival *a = arrival_slot();
+	struct tcp_sock *tp;
 
-	if (tp && a)
+	if (!sk || !a)
+		return 0;
+	tp = tcp_of(sk);
+	if (tp)
 		arrival_note(a, sk, tp);
 	return 0;
 }

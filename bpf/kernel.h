@@ -104,6 +104,16 @@ struct skb_shared_info {
 	struct skb_frag frags[1]; /* MAX_SKB_FRAGS of them */
 };
 
+struct bio_vec {
+	struct page *bv_page;
+	unsigned int bv_len;
+	unsigned int bv_offset;
+};
+
+struct skb_shared_info___old {
+	struct bio_vec frags[1];
+};
+
 struct page {
 	unsigned long flags;
 };

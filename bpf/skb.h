@@ -8,7 +8,7 @@
  *
  * Only for the usual case: a whole short message in one piece, on a connection
  * that is known to be HTTP. Everything else is read from user memory (user_buf.h).
- * amd64 only, which keeps the order of loads. Kernel 6.9 (struct skb_frag).
+ * amd64 only, which keeps the order of loads. Kernel 6.2 (bpf_rdonly_cast).
  */
 #ifndef PROBE_SKB_H
 #define PROBE_SKB_H
@@ -40,22 +40,45 @@ static __always_inline struct tcp_skb_cb *skb_cb(struct sk_buff *skb)
 	return bpf_rdonly_cast(skb->cb, bpf_core_type_id_kernel(struct tcp_skb_cb));
 }
 
+/* The first fragment. Before 6.9 (commit 21d2e6737c97) it is a bio_vec. */
+struct fragment {
+	__u64 page;
+	__u32 len;
+	__u32 offset;
+};
+
+static __always_inline void first_fragment(struct skb_shared_info *shared, struct fragment *f)
+{
+	if (bpf_core_field_exists(struct skb_frag, netmem)) {
+		f->page = shared->frags[0].netmem;
+		f->len = shared->frags[0].len;
+		f->offset = shared->frags[0].offset;
+	} else {
+		struct skb_shared_info___old *old = (struct skb_shared_info___old *)shared;
+
+		/* A pointer there, with which the verifier lets nobody compute. */
+		bpf_probe_read_kernel(&f->page, sizeof(f->page), &old->frags[0].bv_page);
+		f->len = old->frags[0].bv_len;
+		f->offset = old->frags[0].bv_offset;
+	}
+}
+
 /* Where the first n bytes of the data are, or 0. */
 static __always_inline __u64 skb_bytes(struct sk_buff *skb, __u32 n)
 {
 	__u32 linear = skb->len - skb->data_len;
 	struct skb_shared_info *shared;
-	__u64 page;
+	struct fragment f = {};
 
 	if (linear >= n)
 		return (__u64)skb->data;
 	if (linear)
 		return 0;
 	shared = skb_shared(skb);
-	page = shared->frags[0].netmem;
-	if (!shared->nr_frags || shared->frags[0].len < n || page & NET_IOV)
+	first_fragment(shared, &f);
+	if (!shared->nr_frags || f.len < n || f.page & NET_IOV)
 		return 0;
-	return page * PAGES_SCALE + pages_at + shared->frags[0].offset;
+	return f.page * PAGES_SCALE + pages_at + f.offset;
 }
 
 /* 64 bytes anywhere in the kernel: this type has only numbers of 8 bytes. */
@@ -103,8 +126,7 @@ static __always_inline void arrival_keep(struct arrival *a, struct sock *sk, str
 	__u64 from;
 
 	a->len = 0;
-	if (!pages_at || !bpf_rdonly_cast || !bpf_core_field_exists(struct skb_frag, netmem) ||
-	    (void *)skb == (void *)&sk->sk_receive_queue)
+	if (!pages_at || !bpf_rdonly_cast || (void *)skb == (void *)&sk->sk_receive_queue)
 		return;
 	first = skb_cb(skb)->seq;
 	n = tp->copied_seq - first;
@@ -149,7 +171,7 @@ static __always_inline bool copy_of_write(struct sock *sk, struct tcp_sock *tp, 
 	struct sk_buff *skb;
 	__u64 from;
 
-	if (!pages_at || !bpf_rdonly_cast || !bpf_core_field_exists(struct skb_frag, netmem))
+	if (!pages_at || !bpf_rdonly_cast)
 		return false;
 	root = sk->tcp_rtx_queue.rb_node;
 	skb = bpf_rdonly_cast(root, bpf_core_type_id_kernel(struct sk_buff));

@@ -25,6 +25,8 @@ static __always_inline int sock_state(struct sock *sk, int oldstate, int newstat
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(http_sock_state, struct sock *sk, int oldstate, int newstate)
 {
+	if (!sk)
+		return 0;
 	alone();
 	sock_state(sk, oldstate, newstate);
 	not_alone();
@@ -45,6 +47,8 @@ static __always_inline int sock_gone(struct sock *sk)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(http_sock_gone, struct sock *sk)
 {
+	if (!sk)
+		return 0;
 	alone();
 	sock_gone(sk);
 	not_alone();
@@ -72,6 +76,8 @@ static __always_inline int tab_state(struct sock *sk, int oldstate, int newstate
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(http_tab_state, struct sock *sk, int oldstate, int newstate)
 {
+	if (!sk)
+		return 0;
 	alone();
 	tab_state(sk, oldstate, newstate);
 	not_alone();
@@ -95,6 +101,8 @@ static __always_inline int tab_gone(struct sock *sk)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(http_tab_gone, struct sock *sk)
 {
+	if (!sk)
+		return 0;
 	alone();
 	tab_gone(sk);
 	not_alone();

@@ -5,6 +5,7 @@
 # the backports is taken, by means of a list of sources that is not kept.
 #
 # DEBIAN_MIRROR  where Debian is to be had (default: the first mirror of apt)
+# UBUNTU_MIRROR  where Ubuntu is to be had: gets the key that signs its kernels
 set -euo pipefail
 
 oldest=9 # major version of QEMU
@@ -17,6 +18,17 @@ enough() {
     [ "${version:-0}" -ge "$oldest" ] || return 1
   done
 }
+
+ubuntu_keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
+if [ -n "${UBUNTU_MIRROR:-}" ] && [ ! -e "$ubuntu_keyring" ]; then
+  package=$(mktemp --suffix .deb)
+  trap 'rm -f "$package"' EXIT
+  /usr/lib/apt/apt-helper download-file "$UBUNTU_MIRROR/pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb" \
+    "$package" SHA256:36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8
+  dpkg-deb --fsys-tarfile "$package" | tar --extract --to-stdout ".$ubuntu_keyring" >"$ubuntu_keyring.new"
+  mv "$ubuntu_keyring.new" "$ubuntu_keyring"
+  rm -f "$package"
+fi
 
 enough && exit 0
 if [ "$(id -u)" -ne 0 ]; then

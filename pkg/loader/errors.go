@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // loadError is short by itself; the verifier's words are behind VerifierLog.
@@ -16,14 +17,25 @@ type loadError struct {
 }
 
 func (e *loadError) Error() string {
-	var ve *ebpf.VerifierError
-	if errors.As(e.err, &ve) && len(ve.Log) > 0 && !errors.Is(explain(e.err), ErrPermission) {
+	if e.refused() {
 		return fmt.Sprintf("cannot load http programs (%s source): the kernel's verifier refused them; report this with the output of --log-level debug", e.source)
 	}
 	return fmt.Sprintf("cannot load http programs (%s source): %v", e.source, explain(e.err))
 }
 
-func (e *loadError) Unwrap() error { return errors.Join(explain(e.err), e.err) }
+func (e *loadError) Unwrap() error {
+	if e.refused() {
+		return e.err
+	}
+	return errors.Join(explain(e.err), e.err)
+}
+
+// refused: by the verifier, which says why and often answers with EACCES. Where
+// privileges are missing it is not asked, or answers with EPERM.
+func (e *loadError) refused() bool {
+	var ve *ebpf.VerifierError
+	return errors.As(e.err, &ve) && len(ve.Log) > 0 && !errors.Is(e.err, unix.EPERM)
+}
 
 // VerifierLog returns the verifier's log behind an error of Load, or "".
 func VerifierLog(err error) string {

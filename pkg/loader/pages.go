@@ -29,7 +29,7 @@ const (
 // With these nothing is wrong, it only costs more.
 var (
 	errNoCopies      = errors.New("only with the socket source on amd64")
-	errPagesNotFound = errors.New("the kernel does not lay out its memory in a known way (kernel 6.9)")
+	errPagesNotFound = errors.New("the kernel does not lay out its memory in a known way")
 )
 
 // findPages tells the kernel side how the address of a page's data follows from

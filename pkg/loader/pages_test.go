@@ -17,7 +17,7 @@ func TestReadsWhatSocketsHold(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("amd64 only, see bpf/skb.h")
 	}
-	testutil.RequireBPF(t, "6.9", "struct skb_frag")
+	testutil.RequireBPF(t, "6.3", "the socket source")
 	order := order{Scenario: "no buffer to read"}
 	o := loader.Options{Source: loader.SourceSocket, Server: true, Client: true}
 

@@ -26,7 +26,6 @@ func TestJudge(t *testing.T) {
 		{"falls back in silence", "5.10.0", result.Check{Kind: "load", Source: "syscall", Detail: "full", Got: "off", Programs: program}, "missing"},
 		{"falls back for nothing", "6.12.1", result.Check{Kind: "load", Source: "syscall", Detail: "full", Got: "off", Programs: program}, "want full"},
 		{"complains for nothing", "6.12.1", result.Check{Kind: "load", Source: "syscall", Detail: "full", Got: "full", Missing: task, Programs: program}, "missing"},
-		{"before struct skb_frag", "6.8.0", result.Check{Kind: "load", Source: "socket", Detail: "off", Got: "off", UserMemory: "why", Programs: program}, ""},
 		{"reads user memory", "6.9.0", result.Check{Kind: "load", Source: "socket", Detail: "off", Got: "off", UserMemory: "why", Programs: program}, "why"},
 		{"no statistics", "6.12.1", result.Check{Kind: "load", Source: "syscall", Detail: "off", Got: "off", Programs: []result.Program{{Name: "p"}}}, "no statistics of p"},
 		{"traces", "6.12.1", result.Check{Kind: "trace", Source: "syscall", Detail: "basic", Requests: 200, Timed: 200}, ""},

@@ -6,7 +6,8 @@
 // It records how many instructions the verifier walked through per program, and
 // fails if one grew by more than a fifth over what docs/kernels.md says.
 //
-// Kernels are Debian packages from the mirror that apt is configured with.
+// Kernels are packages of Debian, from the mirror that apt is configured with, and
+// of Ubuntu, if UBUNTU_MIRROR names one.
 package main
 
 import (
@@ -37,7 +38,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.arch, "arch", "amd64", "architecture of the kernels, amd64 or arm64")
-	flag.StringVar(&o.suites, "suites", "bullseye-security,bookworm-security,trixie,trixie-backports", "Debian suites whose cloud kernels to try, separated by commas")
+	flag.StringVar(&o.suites, "suites", suitesHere(), "suites of Debian and Ubuntu whose cloud kernels to try, separated by commas")
 	flag.StringVar(&o.out, "report", filepath.Join("docs", "kernels.md"), "the report: what it says is the base of the comparison")
 	flag.BoolVar(&o.update, "update", false, "rewrite the report (its part about this architecture)")
 	flag.StringVar(&o.only, "only", "", "\"load\": load the programs and do not use them")
@@ -50,6 +51,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "kernels:", err)
 		os.Exit(1)
 	}
+}
+
+// suitesHere are those that can be had here.
+func suitesHere() string {
+	if os.Getenv("UBUNTU_MIRROR") == "" {
+		return "bullseye-security,bookworm-security,trixie,trixie-backports"
+	}
+	return "bullseye-security,jammy-updates,bookworm-security,noble-updates,trixie,trixie-backports"
 }
 
 func (o *options) run(ctx context.Context) error {

@@ -15,17 +15,34 @@ import (
 	"strings"
 )
 
-// keyring signs every suite; of the package debian-archive-keyring.
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+// distribution is where kernels come from.
+type distribution struct {
+	origin, label string // as its lists of packages say
+	mirror        string // variable of the environment that names one
+	keyring       string // signs every suite; install-kernel-deps.sh provides it
+	kernel        string // package that depends on the newest one for virtual machines
+}
+
+func distributionOf(suite, arch string) distribution {
+	release, _, _ := strings.Cut(suite, "-")
+	switch {
+	case release == "jammy" || release == "noble":
+		return distribution{"Ubuntu", "Ubuntu", "UBUNTU_MIRROR", "/usr/share/keyrings/ubuntu-archive-keyring.gpg", "linux-image-virtual"}
+	case strings.HasSuffix(suite, "-security"):
+		return distribution{"Debian", "Debian-Security", "DEBIAN_SECURITY_MIRROR", "/usr/share/keyrings/debian-archive-keyring.gpg", "linux-image-cloud-" + arch}
+	}
+	return distribution{"Debian", "Debian", "DEBIAN_MIRROR", "/usr/share/keyrings/debian-archive-keyring.gpg", "linux-image-cloud-" + arch}
+}
 
 // fetchKernel leaves the newest cloud kernel of a suite in dir and returns the
 // path of its image. Nothing is installed, and apt's own state is not touched.
 func fetchKernel(ctx context.Context, arch, suite, dir string) (string, error) {
-	apt, err := privateApt(ctx, arch, suite, dir)
+	from := distributionOf(suite, arch)
+	apt, err := privateApt(ctx, from, arch, suite, dir)
 	if err != nil {
 		return "", err
 	}
-	names, err := imagePackages(ctx, apt, arch)
+	names, err := imagePackages(ctx, apt, from.kernel)
 	if err != nil {
 		return "", err
 	}
@@ -50,8 +67,8 @@ type aptFunc func(ctx context.Context, command string, args ...string) (string, 
 
 // privateApt returns a way to call apt that knows only this suite and keeps
 // everything below dir.
-func privateApt(ctx context.Context, arch, suite, dir string) (aptFunc, error) {
-	mirror, err := mirrorOf(ctx, suite)
+func privateApt(ctx context.Context, from distribution, arch, suite, dir string) (aptFunc, error) {
+	mirror, err := from.mirrorHere(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +78,7 @@ func privateApt(ctx context.Context, arch, suite, dir string) (aptFunc, error) {
 		}
 	}
 	list := filepath.Join(dir, "sources.list")
-	source := fmt.Sprintf("deb [signed-by=%s] %s %s main\n", keyring, mirror, suite)
+	source := fmt.Sprintf("deb [signed-by=%s] %s %s main\n", from.keyring, mirror, suite)
 	for file, text := range map[string]string{list: source, filepath.Join(dir, "status"): ""} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			return nil, err
@@ -81,22 +98,19 @@ func privateApt(ctx context.Context, arch, suite, dir string) (aptFunc, error) {
 	return apt, err
 }
 
-// mirrorOf is where this machine gets Debian from, or what the environment says.
-func mirrorOf(ctx context.Context, suite string) (string, error) {
-	variable, label := "DEBIAN_MIRROR", "Debian"
-	if strings.HasSuffix(suite, "-security") {
-		variable, label = "DEBIAN_SECURITY_MIRROR", "Debian-Security"
-	}
-	if mirror := os.Getenv(variable); mirror != "" {
+// mirrorHere is where this machine gets the distribution from, or what the
+// environment says.
+func (d distribution) mirrorHere(ctx context.Context) (string, error) {
+	if mirror := os.Getenv(d.mirror); mirror != "" {
 		return mirror, nil
 	}
-	out, err := output(ctx, ".", "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: "+label)
+	out, err := output(ctx, ".", "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: "+d.origin, "Label: "+d.label)
 	if err != nil {
 		return "", err
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
 	if first == "" {
-		return "", fmt.Errorf("apt knows no mirror of %s; set %s", label, variable)
+		return "", fmt.Errorf("apt knows no mirror of %s; set %s", d.label, d.mirror)
 	}
 	return first, nil
 }
@@ -104,9 +118,8 @@ func mirrorOf(ctx context.Context, suite string) (string, error) {
 var dependsOn = regexp.MustCompile(`(?m)^\s*Depends: (linux-image-\d\S*)`)
 
 // imagePackages are the packages that may hold the image: the one the
-// meta-package depends on, and since 7.3 one beside it.
-func imagePackages(ctx context.Context, apt aptFunc, arch string) ([]string, error) {
-	meta := "linux-image-cloud-" + arch
+// meta-package depends on, and in Debian since 7.3 one beside it.
+func imagePackages(ctx context.Context, apt aptFunc, meta string) ([]string, error) {
 	out, err := apt(ctx, "apt-cache", "depends", meta)
 	if err != nil {
 		return nil, err
