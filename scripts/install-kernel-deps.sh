@@ -20,7 +20,9 @@ enough() {
 }
 
 ubuntu_keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
-if [ -n "${UBUNTU_MIRROR:-}" ] && [ ! -e "$ubuntu_keyring" ]; then
+has_key() { [ -z "${UBUNTU_MIRROR:-}" ] || [ -e "$ubuntu_keyring" ]; }
+
+install_key() {
   package=$(mktemp --suffix .deb)
   trap 'rm -f "$package"' EXIT
   /usr/lib/apt/apt-helper download-file "$UBUNTU_MIRROR/pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb" \
@@ -28,13 +30,15 @@ if [ -n "${UBUNTU_MIRROR:-}" ] && [ ! -e "$ubuntu_keyring" ]; then
   dpkg-deb --fsys-tarfile "$package" | tar --extract --to-stdout ".$ubuntu_keyring" >"$ubuntu_keyring.new"
   mv "$ubuntu_keyring.new" "$ubuntu_keyring"
   rm -f "$package"
-fi
+}
 
-enough && exit 0
+enough && has_key && exit 0
 if [ "$(id -u)" -ne 0 ]; then
-  echo "install-kernel-deps: run it as root, or install QEMU $oldest or later" >&2
+  echo "install-kernel-deps: run it as root, or install QEMU $oldest or later (and $ubuntu_keyring for Ubuntu)" >&2
   exit 1
 fi
+has_key || install_key
+enough && exit 0
 
 export DEBIAN_FRONTEND=noninteractive
 packages=(qemu-system-x86 qemu-system-arm debian-archive-keyring)

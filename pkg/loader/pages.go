@@ -156,7 +156,7 @@ func openLoopback() (_ *loopback, err error) {
 	if p.to, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("accept: %w", err)
 	}
-	return p, giveUpAfter(p.to, loopbackWait)
+	return p, limitWait(p.to)
 }
 
 // loopbackSocket makes a socket whose calls do not wait for longer than loopbackWait:
@@ -166,14 +166,14 @@ func loopbackSocket() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open socket: %w", err)
 	}
-	if err := giveUpAfter(fd, loopbackWait); err != nil {
+	if err := limitWait(fd); err != nil {
 		return -1, errors.Join(err, unix.Close(fd))
 	}
 	return fd, nil
 }
 
-func giveUpAfter(fd int, wait time.Duration) error {
-	limit := unix.NsecToTimeval(int64(wait))
+func limitWait(fd int) error {
+	limit := unix.NsecToTimeval(int64(loopbackWait))
 	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} { // the second also of connect
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &limit); err != nil {
 			return fmt.Errorf("limit the wait: %w", err)
@@ -184,11 +184,15 @@ func giveUpAfter(fd int, wait time.Duration) error {
 
 // pass sends b and reads it, in one call each.
 func (p *loopback) pass(b []byte) error {
-	if n, err := unix.Write(p.from, b); n != len(b) {
-		return fmt.Errorf("write to ourselves: %d bytes: %w", n, err)
+	if _, err := unix.Write(p.from, b); err != nil {
+		return fmt.Errorf("write to ourselves: %w", err)
 	}
-	if n, err := unix.Read(p.to, make([]byte, len(b))); n != len(b) {
-		return fmt.Errorf("read from ourselves: %d bytes: %w", n, err)
+	n, err := unix.Read(p.to, make([]byte, len(b)))
+	if err != nil {
+		return fmt.Errorf("read from ourselves: %w", err)
+	}
+	if n != len(b) {
+		return fmt.Errorf("read from ourselves: %d of %d bytes", n, len(b))
 	}
 	return nil
 }

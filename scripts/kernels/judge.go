@@ -14,7 +14,6 @@ const (
 	socketSince  = 603 // sock_send_length, sock_recv_length
 	threadsSince = 513 // task storage in tracing programs
 	kfuncSince   = 602 // bpf_task_from_pid
-	copiesSince  = 603 // with the socket source: bpf_rdonly_cast is older
 	preemptSince = 700 // programs on tracepoints can be preempted
 )
 
@@ -58,7 +57,7 @@ func judgeCheck(c result.Check, version int) []string {
 		if c.Got != wantDetail {
 			problems = append(problems, fmt.Sprintf("detail %s, want %s", c.Got, wantDetail))
 		}
-		if c.UserMemory != "" && version >= copiesSince {
+		if c.UserMemory != "" {
 			problems = append(problems, "reads user memory: "+c.UserMemory)
 		}
 		for _, p := range c.Programs {

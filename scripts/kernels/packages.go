@@ -24,14 +24,20 @@ type distribution struct {
 }
 
 func distributionOf(suite, arch string) distribution {
-	release, _, _ := strings.Cut(suite, "-")
-	switch {
-	case release == "jammy" || release == "noble":
-		return distribution{"Ubuntu", "Ubuntu", "UBUNTU_MIRROR", "/usr/share/keyrings/ubuntu-archive-keyring.gpg", "linux-image-virtual"}
-	case strings.HasSuffix(suite, "-security"):
-		return distribution{"Debian", "Debian-Security", "DEBIAN_SECURITY_MIRROR", "/usr/share/keyrings/debian-archive-keyring.gpg", "linux-image-cloud-" + arch}
+	if release, _, _ := strings.Cut(suite, "-"); release == "jammy" || release == "noble" {
+		return distribution{
+			origin: "Ubuntu", label: "Ubuntu", mirror: "UBUNTU_MIRROR",
+			keyring: "/usr/share/keyrings/ubuntu-archive-keyring.gpg", kernel: "linux-image-virtual",
+		}
 	}
-	return distribution{"Debian", "Debian", "DEBIAN_MIRROR", "/usr/share/keyrings/debian-archive-keyring.gpg", "linux-image-cloud-" + arch}
+	debian := distribution{
+		origin: "Debian", label: "Debian", mirror: "DEBIAN_MIRROR",
+		keyring: "/usr/share/keyrings/debian-archive-keyring.gpg", kernel: "linux-image-cloud-" + arch,
+	}
+	if strings.HasSuffix(suite, "-security") {
+		debian.label, debian.mirror = "Debian-Security", "DEBIAN_SECURITY_MIRROR"
+	}
+	return debian
 }
 
 // fetchKernel leaves the newest cloud kernel of a suite in dir and returns the
