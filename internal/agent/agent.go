@@ -19,7 +19,6 @@ import (
 	"probe/internal/exchange"
 	"probe/internal/route"
 	"probe/internal/single"
-	"probe/internal/workload"
 	"probe/pkg/events"
 	"probe/pkg/loader"
 	"probe/pkg/stats"
@@ -45,6 +44,7 @@ type Agent struct {
 	delays  delayWatch
 
 	record     events.Record
+	alike      [alikeSlots]alike
 	decodeErr  uint64 // records that did not decode
 	counters   []loader.Counter
 	sweeps     sweepTimer
@@ -246,23 +246,6 @@ func (a *Agent) announce() (withdraw func(), err error) {
 
 func (a *Agent) statusLine() string {
 	return fmt.Sprintf("attached, source %s, role %s", a.kernel.Source(), a.opt.Role)
-}
-
-// count receives every exchange whose process has a name.
-func (a *Agent) count(q *events.Request, name *workload.Name) {
-	q.Service, q.Origin, q.Tags = name.Service, name.Origin, name.Tags
-	if len(q.Target) > 0 {
-		q.Route = a.routes.Template(q.Service, q.Target)
-	}
-	a.stats.Record(q)
-	if q.Role == events.RoleServer {
-		a.delays.served(q.PID, q.Service)
-	}
-	if a.trace != nil {
-		a.parts.enter(stageOutput) // it may write, and the reader of it be slow
-		a.trace.Print(q)
-		a.parts.enter(stageReader)
-	}
 }
 
 // finish takes what is left and sends the last interval. One step that fails

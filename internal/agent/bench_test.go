@@ -79,10 +79,10 @@ type benchConn struct {
 	lastResponseTime uint64
 }
 
-func newBenchConn(id int) *benchConn {
+func newBenchConn(id int, message func(int) message) *benchConn {
 	c := new(benchConn)
 	for i := range c.records {
-		m := benchMessage(id*benchVariants + i)
+		m := message(id*benchVariants + i)
 		r := events.Record{
 			Has: events.HasStart | events.HasStatus, Role: events.RoleServer, PID: 1 << 21, TID: 1 << 21,
 			ConnID: uint64(id) + 1, ReqHead: []byte(m.request), RespData: []byte(m.response), Tail: []byte(m.response[len(m.response)-8:]),
@@ -128,7 +128,7 @@ type benchLoad struct {
 	count int
 }
 
-func newBenchLoad(tb testing.TB) *benchLoad {
+func newBenchLoad(tb testing.TB, message func(int) message) *benchLoad {
 	tb.Helper()
 	a, err := build(Options{
 		Role: "server", Source: "auto", Interval: DefaultInterval, ShutdownTimeout: DefaultShutdownTimeout,
@@ -139,7 +139,7 @@ func newBenchLoad(tb testing.TB) *benchLoad {
 	}
 	l := &benchLoad{agent: a, nowNS: 1e12}
 	for i := range benchConns {
-		l.conns = append(l.conns, newBenchConn(i))
+		l.conns = append(l.conns, newBenchConn(i, message))
 	}
 	return l
 }
@@ -178,8 +178,16 @@ func (l *benchLoad) finished(tb testing.TB) {
 // BenchmarkPipeline is the userspace cost of one request, from the bytes of its
 // record to its share of a statsd line: 64 keep-alive connections, one record
 // per request, a flush every 100,000 requests.
-func BenchmarkPipeline(b *testing.B) {
-	l := newBenchLoad(b)
+func BenchmarkPipeline(b *testing.B) { benchmarkPipeline(b, benchMessage) }
+
+// BenchmarkPipelineAlike is BenchmarkPipeline with requests that are all the same,
+// as load tools, health checks and proxies send them.
+func BenchmarkPipelineAlike(b *testing.B) {
+	benchmarkPipeline(b, func(int) message { return benchMessage(0) })
+}
+
+func benchmarkPipeline(b *testing.B, message func(int) message) {
+	l := newBenchLoad(b, message)
 	l.warm(b)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -192,7 +200,7 @@ func BenchmarkPipeline(b *testing.B) {
 // BenchmarkPipelineFeeder is the part of BenchmarkPipeline that is the
 // benchmark's own.
 func BenchmarkPipelineFeeder(b *testing.B) {
-	l := newBenchLoad(b)
+	l := newBenchLoad(b, benchMessage)
 	for b.Loop() {
 		l.nowNS += benchStep
 		_ = l.conns[l.count%benchConns].next(l.nowNS)
@@ -202,7 +210,7 @@ func BenchmarkPipelineFeeder(b *testing.B) {
 
 // A request of a known series costs no memory.
 func TestPipelineAllocates(t *testing.T) {
-	l := newBenchLoad(t)
+	l := newBenchLoad(t, benchMessage)
 	l.warm(t)
 	if n := testing.AllocsPerRun(benchFlush/2, func() { l.one(t) }); n > 0 {
 		t.Errorf("%.2f allocations per request, want 0", n)

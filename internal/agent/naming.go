@@ -11,6 +11,7 @@ import (
 
 	"probe/internal/workload"
 	"probe/pkg/events"
+	"probe/pkg/stats"
 )
 
 // NameOptions say how processes are called and which of them are wanted, in the
@@ -119,19 +120,6 @@ func (n *naming) hold(q *events.Request) bool {
 	return true
 }
 
-// nameRequest receives every rebuilt exchange from the tracker: it names it and
-// records it, or holds it.
-func (a *Agent) nameRequest(q *events.Request) {
-	name, known := a.namesOf(q)
-	if !known {
-		if a.names.hold(q) {
-			return
-		}
-		name = a.provisional(q)
-	}
-	a.count(q, name)
-}
-
 // releaseHeld records the held requests whose names are known by now; with all
 // set, also the others, under provisional names.
 func (a *Agent) releaseHeld(all bool) {
@@ -148,7 +136,7 @@ func (a *Agent) releaseHeld(all bool) {
 		if !known {
 			name = a.provisional(&q)
 		}
-		a.count(&q, name)
+		a.count(&q, name, new(stats.Place))
 	}
 	clear(a.names.held[len(kept):])
 	a.names.held = kept

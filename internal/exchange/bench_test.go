@@ -36,6 +36,9 @@ func newStream(t testing.TB, steps ...step) *stream {
 func (s *stream) feed(t *exchange.Tracker, r *events.Record) {
 	*r = s.records[s.next]
 	r.Seq = s.seq
+	if s.seq > 0 {
+		r.Has &^= events.HasConn | events.HasFirst
+	}
 	r.ReqOff += s.req
 	r.ReqEnd += s.req
 	r.RespOff += s.resp

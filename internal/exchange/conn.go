@@ -36,6 +36,9 @@ type conn struct {
 	one        [1]*exchange // room for the queue of almost every connection
 	held       [][]byte     // records that wait for an earlier one
 	late       [][]byte     // records whose request is still to be told
+	// The heads of its last exchange, most likely those of the next.
+	lastReq  *knownRequest
+	lastResp *knownResponse
 }
 
 // unknownConn stands for a connection whose addresses were lost.
@@ -62,6 +65,7 @@ type exchange struct {
 
 	// Request.
 	reqOff, reqEnd uint64 // reqEnd 0: not known from the framing
+	headID         uint64
 	method         []byte
 	target, host   []byte
 	minor          uint8

@@ -33,15 +33,14 @@ func (t *Tracker) finish(c *conn, end, atNS uint64, outcome events.Outcome) {
 // fill puts what is known of e into t.out.
 func (t *Tracker) fill(c *conn, e *exchange, end, atNS uint64, outcome events.Outcome) {
 	q := &t.out
-	*q = events.Request{
-		Conn: t.describe(c), Role: c.role, Outcome: outcome,
-		PID: e.pid, TID: e.tid,
-		Method: e.method, Target: e.target, Host: e.host,
-		ProtoMinor: e.minor, Status: e.status,
-		EndNS: atNS, Flags: e.flags,
-		RequestBytes:  e.requestBytes(c),
-		ResponseBytes: end - e.respOff,
-	}
+	// Field by field: a literal would be made elsewhere and copied.
+	*q = events.Request{}
+	q.Conn, q.Role, q.Outcome = t.describe(c), c.role, outcome
+	q.PID, q.TID = e.pid, e.tid
+	q.Method, q.Target, q.Host, q.HeadID = e.method, e.target, e.host, e.headID
+	q.ProtoMinor, q.Status = e.minor, e.status
+	q.EndNS, q.Flags = atNS, e.flags
+	q.RequestBytes, q.ResponseBytes = e.requestBytes(c), end-e.respOff
 	if e.flags&events.FlagNoRequest != 0 && !e.malformed {
 		return
 	}

@@ -39,8 +39,8 @@ func (e *exchange) fillTimes(q *events.Request) {
 	default:
 		e.fillParts(t, left)
 	}
-	for _, d := range t.Part {
-		left -= d
+	for i := range t.Part {
+		left -= t.Part[i]
 	}
 	t.Part[events.PartUnattributed] += left
 }

@@ -28,6 +28,7 @@ type dialog struct {
 	*rapid.T
 	capture int
 	client  bool
+	whole   int // per cent of messages that are moved by one call
 	steps   []step
 	want    []seen
 	openEnd map[int]bool // chunked requests: of a later piece the kernel keeps nothing
@@ -135,7 +136,7 @@ func (d *dialog) response(m message, last bool) message {
 // split cuts text into calls: the first has at least min bytes, and there are
 // few enough calls in the head for the kernel to follow them all.
 func (d *dialog) split(text string, least int) []string {
-	if len(text) <= least {
+	if len(text) <= least || d.whole > 0 && d.chance("whole", d.whole) {
 		return []string{text}
 	}
 	var parts []string
@@ -249,8 +250,11 @@ func (d *dialog) pipelined() {
 }
 
 // talk draws a whole connection.
-func talk(rt *rapid.T) *dialog {
-	d := &dialog{T: rt, openEnd: map[int]bool{}}
+func talk(rt *rapid.T) *dialog { return talkWhole(rt, 0) }
+
+// talkWhole is talk with so many per cent of messages moved by one call.
+func talkWhole(rt *rapid.T, whole int) *dialog {
+	d := &dialog{T: rt, whole: whole, openEnd: map[int]bool{}}
 	d.capture = d.number("capture", 64, 512)
 	d.client = d.chance("client", 30)
 	bursts := d.number("bursts", 1, 6)

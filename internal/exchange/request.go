@@ -121,6 +121,7 @@ func (c *conn) findRequest(off uint64) *exchange {
 // readHead parses the request of e and says where it ends, if that is certain.
 func (t *Tracker) readHead(c *conn, e *exchange, head []byte) {
 	v := t.heads.request(head, &t.req)
+	e.headID = t.heads.id
 	e.malformed, e.partial = v == http1.VerdictInvalid, v == http1.VerdictPartial
 	e.owned = false
 	e.method, e.target, e.host = t.req.Method, t.req.Target, t.req.Host

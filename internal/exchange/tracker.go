@@ -71,6 +71,9 @@ type Stats struct {
 	AfterClose   uint64 // records that came after the close of their connection
 }
 
+// recentConns are found without the map; ids are given in turn.
+const recentConns = 256
+
 // Tracker rebuilds the exchanges. It is not safe for concurrent use.
 type Tracker struct {
 	opt   Options
@@ -82,7 +85,7 @@ type Tracker struct {
 	held    []*conn
 	late    []*conn
 	closed  closedConns
-	last    *conn // of the record before: most records come in runs
+	recent  [recentConns]*conn // by id: most records are of the same few
 	free    []*exchange
 	stats   Stats
 	sweepNS uint64 // start of the last sweep for Unix sockets
@@ -92,6 +95,7 @@ type Tracker struct {
 	heads *headCache
 	req   http1.Request
 	resp  http1.Response
+	whole exchange
 	out   events.Request
 	now   uint64
 }
@@ -120,7 +124,8 @@ func (t *Tracker) Pending() (conns int, unix bool) {
 // Feed takes one record. Records of one connection may come out of order by a
 // few; the rest of the order is the ring's.
 func (t *Tracker) Feed(r *events.Record) {
-	c := t.last
+	recent := &t.recent[r.ConnID%recentConns]
+	c := *recent
 	if c == nil || c.id != r.ConnID {
 		if c = t.connOf(r); c == nil {
 			if r.Has&events.HasClose == 0 {
@@ -128,7 +133,7 @@ func (t *Tracker) Feed(r *events.Record) {
 			}
 			return
 		}
-		t.last = c
+		*recent = c
 	}
 	if r.Seq != c.next {
 		if !t.outOfOrder(c, r) {
@@ -185,8 +190,8 @@ func (t *Tracker) forget(c *conn) {
 	t.stats.LostRecords += uint64(len(c.held) + len(c.late))
 	c.held, c.late = nil, nil
 	c.gone = true
-	if t.last == c {
-		t.last = nil
+	if recent := &t.recent[c.id%recentConns]; *recent == c {
+		*recent = nil
 	}
 }
 
@@ -196,17 +201,13 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 		t.stats.LostRecords++
 		return
 	}
-	if int32(r.Seq-c.next) >= 0 {
-		c.next = r.Seq + 1
+	if t.takeWhole(c, r) {
+		return
 	}
-	c.lastNS = r.NowNS
-	t.now = r.NowNS
+	t.advance(c, r)
 	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown) {
 		c.info = r.Conn.Connection(r.ConnID)
 	}
-	c.role = r.Role
-	c.reqEnd = max(c.reqEnd, r.ReqEnd)
-	c.reqBegun = max(c.reqBegun, r.ReqOff)
 	if r.Has&events.HasStart != 0 {
 		n := len(c.queue)
 		t.addRequest(c, r)
@@ -226,6 +227,18 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 		return
 	}
 	t.settle(c)
+}
+
+// advance notes how far the connection has come.
+func (t *Tracker) advance(c *conn, r *events.Record) {
+	if int32(r.Seq-c.next) >= 0 {
+		c.next = r.Seq + 1
+	}
+	c.lastNS = r.NowNS
+	t.now = r.NowNS
+	c.role = r.Role
+	c.reqEnd = max(c.reqEnd, r.ReqEnd)
+	c.reqBegun = max(c.reqBegun, r.ReqOff)
 }
 
 // settle keeps what is borrowed from the record and the set of pending ones.

@@ -116,6 +116,9 @@ type Request struct {
 	Target []byte
 	// Host is the Host header's value; empty when absent or not captured.
 	Host []byte
+	// HeadID is equal for requests whose heads are the same bytes, so that what was
+	// made of one holds for the next, too. 0: not known; never used twice.
+	HeadID uint64
 	// ProtoMinor is x of HTTP/1.x of the response, else of the request.
 	ProtoMinor uint8
 	// Status is the final status code, 0 when there was no response.

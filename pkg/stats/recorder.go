@@ -137,13 +137,24 @@ func New(opt Options) *Recorder {
 //
 // The latency of a request whose start was not seen (FlagNoRequest) is unknown:
 // it is counted, but it is in no histogram and no sample.
-func (r *Recorder) Record(q *events.Request) {
+func (r *Recorder) Record(q *events.Request) { r.RecordAt(q, new(Place)) }
+
+// Place is where a request was recorded, if that was a series of its own. The zero
+// value is none.
+type Place struct {
+	series  *series
+	dropped uint64 // Totals.SeriesDropped at that time
+}
+
+// RecordAt is Record, and notes the place in p. Where p has one already, q must be
+// equal to that request in all that Key is made of; finding it again is saved.
+func (r *Recorder) RecordAt(q *events.Request, p *Place) {
 	r.mu.Lock()
-	r.record(q)
+	r.record(q, p)
 	r.mu.Unlock()
 }
 
-func (r *Recorder) record(q *events.Request) {
+func (r *Recorder) record(q *events.Request, p *Place) {
 	if int(q.Role) >= NumRoles || int(q.Outcome) >= NumOutcomes {
 		r.totals.Invalid++
 		return
@@ -153,7 +164,14 @@ func (r *Recorder) record(q *events.Request) {
 		return
 	}
 	r.totals.ByRole[q.Role].add(q)
-	s := r.find(q)
+	s := p.series
+	if s == nil || p.dropped != r.totals.SeriesDropped {
+		s = r.find(q)
+		*p = Place{}
+		if s != r.overflow[q.Role] {
+			*p = Place{series: s, dropped: r.totals.SeriesDropped}
+		}
+	}
 	s.counters.add(q)
 	s.samples.offer(q, r.opt.SamplesPerSeries, &r.rnd)
 	known := durationKnown(q)

@@ -389,3 +389,36 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		t.Errorf("FlushInto allocates %v times", n)
 	}
 }
+
+// A remembered place is the series of the request for as long as there is one; the
+// overflow series is not remembered, and what it takes is counted.
+func TestRecordAt(t *testing.T) {
+	t.Parallel()
+	r := New(Options{MaxSeries: 2, IdleIntervals: 1})
+	var a, b, c Place
+	requests := func() map[string]uint64 {
+		n := map[string]uint64{}
+		for _, one := range r.Flush().Series {
+			n[one.Route] = one.Requests
+		}
+		return n
+	}
+	for range 3 {
+		r.RecordAt(get("/a", 200, 1), &a)
+		r.RecordAt(get("/b", 200, 1), &b)
+		r.RecordAt(get("/c", 200, 1), &c)
+	}
+	r.Record(get("/a", 200, 1))
+	if diff := cmp.Diff(map[string]uint64{"/a": 4, "/b": 3, Other: 3}, requests()); diff != "" {
+		t.Errorf("series (-want +got):\n%s", diff)
+	}
+	if n := r.Totals().Overflowed; n != 3 {
+		t.Errorf("%d requests overflowed, want 3", n)
+	}
+	requests() // all are dropped
+	r.RecordAt(get("/c", 200, 1), &c)
+	r.RecordAt(get("/a", 200, 1), &a)
+	if diff := cmp.Diff(map[string]uint64{"/a": 1, "/c": 1}, requests()); diff != "" {
+		t.Errorf("series after the idle ones went (-want +got):\n%s", diff)
+	}
+}
