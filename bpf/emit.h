@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Building one record and handing it to the ring. Does not wake the reader, which
- * drains on a timer that follows the fill level (docs/adr/0002), unless the ring
- * fills all the same: then the reader has no CPU (docs/adr/0008).
+ * drains on a timer that follows the fill level (docs/adr/0002), unless it asks for
+ * that because little comes, or the ring fills all the same: then the reader has no
+ * CPU (docs/adr/0008).
  */
 #ifndef PROBE_EMIT_H
 #define PROBE_EMIT_H
@@ -77,8 +78,15 @@ static __always_inline void put_head(__u8 *to, const __u8 *from, __u64 n)
 /* How often the fill level is looked at, which costs a call: records of a CPU. */
 #define ALARM_EVERY 64
 
+/* Set by userspace before it waits for the next record. */
+__u32 reader_waits;
+
 static __always_inline __u64 ring_flags(struct probe_counters *n)
 {
+	if (reader_waits) {
+		reader_waits = 0;
+		return BPF_RB_FORCE_WAKEUP;
+	}
 	if (n->value[PROBE_COUNT_RECORDS] % ALARM_EVERY ||
 	    bpf_ringbuf_query(&http_events, BPF_RB_AVAIL_DATA) < cfg.ring_alarm)
 		return BPF_RB_NO_WAKEUP;

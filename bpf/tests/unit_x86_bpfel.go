@@ -531,6 +531,7 @@ const (
 	unitVarCfg               = "cfg"
 	unitVarPages             = "pages"
 	unitVarPagesAt           = "pages_at"
+	unitVarReaderWaits       = "reader_waits"
 	unitVarRegsAt            = "regs_at"
 	unitVarSweep             = "sweep"
 	unitVarUnusedAttribution = "unused_attribution"
@@ -641,6 +642,7 @@ type unitVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
 	Pages             *ebpf.VariableSpec `ebpf:"pages"`
 	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
+	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	RegsAt            *ebpf.VariableSpec `ebpf:"regs_at"`
 	Sweep             *ebpf.VariableSpec `ebpf:"sweep"`
 	UnusedAttribution *ebpf.VariableSpec `ebpf:"unused_attribution"`
@@ -729,6 +731,7 @@ type unitVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
 	Pages             *ebpf.Variable `ebpf:"pages"`
 	PagesAt           *ebpf.Variable `ebpf:"pages_at"`
+	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	RegsAt            *ebpf.Variable `ebpf:"regs_at"`
 	Sweep             *ebpf.Variable `ebpf:"sweep"`
 	UnusedAttribution *ebpf.Variable `ebpf:"unused_attribution"`

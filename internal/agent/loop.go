@@ -31,11 +31,14 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.nextLog = now + uint64(a.live.LogInterval)
 	a.nextForget = now + uint64(forgetEvery)
 	a.stats.Start()
+	defer context.AfterFunc(ctx, a.kernel.EndWait)()
 	a.shared = runtime.GOMAXPROCS(0) == 1
 	defer a.parts.pipeline.end()
 	for ctx.Err() == nil {
-		dueNS := a.yield() + uint64(a.pace.next)
-		a.clock.Sleep(a.pace.next)
+		dueNS, err := a.rest()
+		if err != nil {
+			return err
+		}
 		a.parts.enter(stageReader)
 		bytes, err := a.take()
 		if err != nil {
@@ -43,7 +46,7 @@ func (a *Agent) loop(ctx context.Context) error {
 		}
 		fills := a.pace.drained(a.batchNS, bytes)
 		a.background.drained(a.batchNS, dueNS, fills)
-		a.pace.choose(fills, a.background.pressed())
+		a.pace.choose(fills, a.background.pressed(), len(a.names.held) > 0 || a.tracker.Waits())
 		a.parts.pipeline.begin(a.batchNS) // the beat that the watchdog wants
 		a.parts.enter(stageSweep)
 		if err := a.sweep(); err != nil {
@@ -62,6 +65,21 @@ func (a *Agent) loop(ctx context.Context) error {
 		a.mailbox.answerAll()
 	}
 	return nil
+}
+
+// rest is between two drains. Returns when it should have ended.
+func (a *Agent) rest() (dueNS uint64, err error) {
+	if !a.pace.waits {
+		dueNS = a.yield() + uint64(a.pace.next)
+		a.clock.Sleep(a.pace.next)
+		return dueNS, nil
+	}
+	now := a.clock.Now()
+	dueNS = min(now+uint64(a.pace.next), a.sweeps.next)
+	if a.export != nil {
+		dueNS = min(dueNS, a.nextFlush)
+	}
+	return dueNS, a.kernel.Wait(time.Duration(dueNS - min(now, dueNS)))
 }
 
 // yield lets others run, which the sleep does not. It stands before the sleep:

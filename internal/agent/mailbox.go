@@ -11,7 +11,8 @@ import (
 const (
 	// mailboxSize bounds the questions that wait for the pipeline's next round.
 	mailboxSize = 16
-	// askTimeout is how long an answer may take; a round takes milliseconds.
+	// askTimeout is how long an answer may take; a round takes milliseconds, or
+	// longestWait where nothing happens.
 	askTimeout = 2 * time.Second
 )
 

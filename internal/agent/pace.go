@@ -9,10 +9,10 @@ const (
 	// liveDrain is while few records come: a trace is live, and a process that
 	// ends soon can still be looked up.
 	liveDrain = 4 * time.Millisecond
-	// quietDrain is after quietDrains empty ones; it stays below the 10 ms after
-	// which a signal of the Go scheduler would end the sleep (yieldEvery).
-	quietDrain  = 8 * time.Millisecond
-	quietDrains = 25
+	// quietDrains is after how many empty ones the pipeline does not look any more,
+	// but waits for a record; at most for longestWait, because others ask it, too.
+	quietDrains = 10
+	longestWait = 250 * time.Millisecond
 	// busyDrain is on a busy host. Each wake-up of this program there can make the
 	// scheduler put the observed server behind its own client for milliseconds, so
 	// few are better; but a request may wait as long as a drain takes. That signal
@@ -31,6 +31,7 @@ const (
 type pace struct {
 	ring   int           // bytes
 	next   time.Duration // until the next drain
+	waits  bool          // ... or until a record comes
 	lastNS uint64        // the drain before
 	quiet  int           // drains since one that found something
 }
@@ -54,13 +55,15 @@ func (p *pace) drained(nowNS uint64, bytes int) (fills time.Duration) {
 }
 
 // choose sets next for a ring that fills so. Pressed: the host has no CPU to spare.
-func (p *pace) choose(fills time.Duration, pressed bool) {
+// Busy: something is to be done without a record, too.
+func (p *pace) choose(fills time.Duration, pressed, busy bool) {
 	next := liveDrain
+	p.waits = p.quiet > quietDrains && !busy
 	switch {
+	case p.waits:
+		next = longestWait
 	case pressed || fills.Seconds() < float64(p.ring)/busyRate:
 		next = busyDrain
-	case p.quiet > quietDrains:
-		next = quietDrain
 	}
 	p.next = max(min(next, time.Duration(float64(fills)*fillTarget)), minDrain)
 }

@@ -105,6 +105,9 @@ func (t *Tracker) EndBatch() {
 	t.endLate()
 }
 
+// Waits reports whether a record waits for another one, and EndBatch for how long.
+func (t *Tracker) Waits() bool { return len(t.held)+len(t.late) > 0 }
+
 // endHeld gives up on records that were missing for so many batches.
 func (t *Tracker) endHeld(batches int) {
 	kept := t.held[:0]

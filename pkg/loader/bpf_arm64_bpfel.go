@@ -396,6 +396,7 @@ const (
 	bpfVarCfg                 = "cfg"
 	bpfVarPages               = "pages"
 	bpfVarPagesAt             = "pages_at"
+	bpfVarReaderWaits         = "reader_waits"
 	bpfVarRegsAt              = "regs_at"
 	bpfVarSweep               = "sweep"
 	bpfVarUnusedAttribution   = "unused_attribution"
@@ -505,6 +506,7 @@ type bpfVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
 	Pages             *ebpf.VariableSpec `ebpf:"pages"`
 	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
+	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
 	RegsAt            *ebpf.VariableSpec `ebpf:"regs_at"`
 	Sweep             *ebpf.VariableSpec `ebpf:"sweep"`
 	UnusedAttribution *ebpf.VariableSpec `ebpf:"unused_attribution"`
@@ -579,6 +581,7 @@ type bpfVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
 	Pages             *ebpf.Variable `ebpf:"pages"`
 	PagesAt           *ebpf.Variable `ebpf:"pages_at"`
+	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`
 	RegsAt            *ebpf.Variable `ebpf:"regs_at"`
 	Sweep             *ebpf.Variable `ebpf:"sweep"`
 	UnusedAttribution *ebpf.Variable `ebpf:"unused_attribution"`

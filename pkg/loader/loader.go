@@ -34,6 +34,7 @@ type Loader struct {
 	byFiles bool
 	tasks   *link.Iter // lists processes; nil without JudgeProcesses
 	ring    *ring
+	waiter  *waiter
 	// userMemory: why messages are not read from what the sockets hold.
 	userMemory string
 }
@@ -96,6 +97,10 @@ func (l *Loader) open(o Options) error {
 		return &loadError{source: l.source, err: err}
 	}
 	l.ring, err = openRing(l.objects.Maps["http_events"].FD(), o.RingBytes)
+	if err != nil {
+		return explain(err)
+	}
+	l.waiter, err = newWaiter(l.ring, l.objects.Maps["http_events"].FD(), l.askForWake)
 	if err != nil {
 		return explain(err)
 	}
@@ -223,6 +228,10 @@ func (l *Loader) Close() error {
 	if l.tasks != nil {
 		errs = append(errs, l.tasks.Close())
 		l.tasks = nil
+	}
+	if l.waiter != nil {
+		errs = append(errs, l.waiter.close())
+		l.waiter = nil
 	}
 	if l.ring != nil {
 		errs = append(errs, l.ring.close())

@@ -104,16 +104,18 @@ func find(results []*result, name string) *result {
 // bareFigures are the runs without the probe, each once.
 type bareFigures struct {
 	rate, p50, p99 quartiles
-	noise          quartiles // of the rate, or of p50 at half load: a bare run / the one before
+	// A bare run / the one before: of the rate, or of p50 at half load; and of p99.
+	noise, noiseP99 quartiles
 }
 
 func bareOf(results []*result, steadiness figure) bareFigures {
 	runs := map[sample]bool{}
-	var noise []float64
+	var noise, noiseP99 []float64
 	for _, r := range results {
 		for _, p := range r.all() {
 			runs[p.before], runs[p.after] = true, true
 			noise = append(noise, p.noise(steadiness))
+			noiseP99 = append(noiseP99, p.noise(p99))
 		}
 	}
 	of := func(f figure) quartiles {
@@ -123,7 +125,7 @@ func bareOf(results []*result, steadiness figure) bareFigures {
 		}
 		return quartilesOf(values)
 	}
-	return bareFigures{rate: of(perSecond), p50: of(p50), p99: of(p99), noise: quartilesOf(noise)}
+	return bareFigures{rate: of(perSecond), p50: of(p50), p99: of(p99), noise: quartilesOf(noise), noiseP99: quartilesOf(noiseP99)}
 }
 
 // goal is a figure to reach; must is the limit that is not negotiable. NaN

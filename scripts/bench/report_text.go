@@ -89,14 +89,14 @@ func (r *report) writeFull(b *strings.Builder) {
 	bare := bareOf(r.full, perSecond)
 	fmt.Fprintf(b, "## Full load\n\n`wrk -t1 -c%d` as fast as it can. Each row is what one more part costs.\n\n", connections)
 	fmt.Fprintf(b, "| attached | requests/s, ratio | p50, ratio | p99, ratio | CPU s per million requests | memory, MB | lost | pairs counted (discarded) |\n|---|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(b, "| nothing: %.0f requests/s, p50 %s, p99 %s | %s | | | | | | |\n", bare.rate.median,
-		shortTime(bare.p50.median), shortTime(bare.p99.median), ratio(bare.noise))
+	fmt.Fprintf(b, "| nothing: %.0f requests/s, p50 %s, p99 %s | %s | | %s | | | | |\n", bare.rate.median,
+		shortTime(bare.p50.median), shortTime(bare.p99.median), ratio(bare.noise), ratio(bare.noiseP99))
 	for _, one := range r.full {
 		f := one.figures()
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %.1f | %d | %d (%d) |\n", one.variant.title, ratio(f.rate), ratio(f.p50), ratio(f.p99),
 			number("%.2f", f.cpu.median), float64(f.rssBytes)/1e6, f.lost, len(one.counted), len(one.discarded))
 	}
-	fmt.Fprintf(b, "\nThe first row's ratio is a bare run to the bare run before it: the noise of the machine.\n\n")
+	fmt.Fprintf(b, "\nThe first row's ratios are a bare run to the bare run before it: the noise of the machine.\n\n")
 }
 
 func (r *report) writeHalf(b *strings.Builder) {
@@ -106,7 +106,8 @@ func (r *report) writeHalf(b *strings.Builder) {
 	bare := bareOf(r.half, p50)
 	fmt.Fprintf(b, "## Half load\n\n%.0f requests/s at a constant rate, half of the above, over %d connections. A latency counts from the moment the request was due.\n\n", r.bareRate/2, connections)
 	fmt.Fprintf(b, "| attached | p50, ratio | p99, ratio | CPU s per million requests | memory, MB | lost | pairs counted (discarded) |\n|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(b, "| nothing: p50 %s, p99 %s | %s | | | | | |\n", shortTime(bare.p50.median), shortTime(bare.p99.median), ratio(bare.noise))
+	fmt.Fprintf(b, "| nothing: p50 %s, p99 %s | %s | %s | | | | |\n", shortTime(bare.p50.median), shortTime(bare.p99.median),
+		ratio(bare.noise), ratio(bare.noiseP99))
 	for _, one := range r.half {
 		f := one.figures()
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %.1f | %d | %d (%d) |\n", one.variant.title, ratio(f.p50), ratio(f.p99),
