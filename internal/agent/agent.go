@@ -70,7 +70,7 @@ type Agent struct {
 	signals *signals
 	notify  *notifier
 	parts   *parts
-	mailbox mailbox
+	mailbox *mailbox
 	turn    *single.Lock // nil when not
 	// attached is closed once the kernel side runs, stopping when it is to end.
 	attached, stopping chan struct{}

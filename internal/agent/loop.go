@@ -31,6 +31,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.nextLog = now + uint64(a.live.LogInterval)
 	a.nextForget = now + uint64(forgetEvery)
 	a.stats.Start()
+	a.mailbox.onQuestion(a.kernel.EndWait)
 	defer context.AfterFunc(ctx, a.kernel.EndWait)()
 	a.shared = runtime.GOMAXPROCS(0) == 1
 	defer a.parts.pipeline.end()
@@ -75,6 +76,9 @@ func (a *Agent) rest() (dueNS uint64, err error) {
 		return dueNS, nil
 	}
 	now := a.clock.Now()
+	if !a.mailbox.empty() {
+		return now, nil
+	}
 	dueNS = min(now+uint64(a.pace.next), a.sweeps.next)
 	if a.export != nil {
 		dueNS = min(dueNS, a.nextFlush)

@@ -24,3 +24,20 @@ func TestAbandonedQuestionIsNotRun(t *testing.T) {
 		t.Error("it was done all the same")
 	}
 }
+
+// A question wakes up who waits for something else.
+func TestQuestionWakes(t *testing.T) {
+	m := newMailbox()
+	woken := make(chan struct{}, 1)
+	m.onQuestion(func() { woken <- struct{}{} })
+	go func() {
+		<-woken
+		m.answerAll()
+	}()
+	if got, err := ask(t.Context(), m, func() int { return 7 }); got != 7 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+	if !m.empty() {
+		t.Error("a question is left")
+	}
+}

@@ -229,9 +229,8 @@ func (l *Loader) Close() error {
 		errs = append(errs, l.tasks.Close())
 		l.tasks = nil
 	}
-	if l.waiter != nil {
+	if l.waiter != nil { // it stays: EndWait may be called at any time
 		errs = append(errs, l.waiter.close())
-		l.waiter = nil
 	}
 	if l.ring != nil {
 		errs = append(errs, l.ring.close())

@@ -37,7 +37,7 @@ func newWaiter(r *ring, fd int, asks func(bool) error) (*waiter, error) {
 	return w, nil
 }
 
-// end ends a wait. It can only fail after close.
+// end ends a wait. It can only fail after close, when there is none.
 func (w *waiter) end() { _ = w.ready.SetReadDeadline(time.Unix(1, 0)) }
 
 // wait returns when a record is in the ring, and after d at the latest.
@@ -61,9 +61,13 @@ func (w *waiter) wait(d time.Duration) error {
 	return errors.Join(err, w.asks(false))
 }
 
+// close frees it; it may be called twice.
 func (w *waiter) close() error {
 	w.timer.Stop()
-	return w.ready.Close()
+	if err := w.ready.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // Wait blocks until a record is in the ring, for about d at most; it may end early.
@@ -80,10 +84,11 @@ func (l *Loader) Wait(d time.Duration) error {
 	return nil
 }
 
-// EndWait ends the Wait that is under way in another goroutine, if there is one.
+// EndWait ends the Wait that is under way in another goroutine, if there is one. It
+// may be called at any time, also after Close.
 func (l *Loader) EndWait() {
-	if w := l.waiter; w != nil {
-		w.end()
+	if l.waiter != nil {
+		l.waiter.end()
 	}
 }
 
