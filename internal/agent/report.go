@@ -106,8 +106,9 @@ func (a *Agent) logSummary(title string) {
 	a.log.LogAttrs(context.Background(), slog.LevelInfo, title, attrs...)
 }
 
+// isLoss: what is not told because of it, or with ".raced" perhaps told wrongly.
 func isLoss(name string) bool {
-	for _, part := range []string{".dropped.", ".unseen.", "lost", "undecodable", "lines_dropped", "too_long", "save_errors", "intervals_lost"} {
+	for _, part := range []string{".dropped.", ".unseen.", ".raced", "lost", "undecodable", "lines_dropped", "too_long", "save_errors", "intervals_lost"} {
 		if strings.Contains(name, part) {
 			return true
 		}
