@@ -49,8 +49,6 @@ type Agent struct {
 	counters   []loader.Counter
 	sweeps     sweepTimer
 	pace       pace
-	yieldedNS  uint64      // when others of this program last had the thread
-	shared     bool        // they have no other
 	background *background // nil when not
 	nextFlush  uint64
 	nextLog    uint64

@@ -5,18 +5,14 @@ package agent
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"time"
 
+	"probe/internal/clock"
 	"probe/pkg/events"
 	"probe/pkg/stats"
 )
 
 const (
-	// yieldEvery is how long the pipeline keeps its thread to itself. Letting others
-	// run wakes another thread, which looks for work and finds none; not doing so
-	// for 10 ms makes the Go scheduler send it a signal.
-	yieldEvery = 9 * time.Millisecond
 	// forgetEvery is between two looks for processes and services that are idle.
 	forgetEvery = time.Minute
 	// lastFlush bounds what an exporter that is replaced may take to send what
@@ -33,10 +29,14 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.stats.Start()
 	a.mailbox.onQuestion(a.kernel.EndWait)
 	defer context.AfterFunc(ctx, a.kernel.EndWait)()
-	a.shared = runtime.GOMAXPROCS(0) == 1
+	sleeper, err := clock.NewSleeper()
+	if err != nil {
+		return err
+	}
+	defer sleeper.Close()
 	defer a.parts.pipeline.end()
 	for ctx.Err() == nil {
-		dueNS, err := a.rest()
+		dueNS, err := a.rest(sleeper)
 		if err != nil {
 			return err
 		}
@@ -69,13 +69,11 @@ func (a *Agent) loop(ctx context.Context) error {
 }
 
 // rest is between two drains. Returns when it should have ended.
-func (a *Agent) rest() (dueNS uint64, err error) {
-	if !a.pace.waits {
-		dueNS = a.yield() + uint64(a.pace.next)
-		a.clock.Sleep(a.pace.next)
-		return dueNS, nil
-	}
+func (a *Agent) rest(sleeper *clock.Sleeper) (dueNS uint64, err error) {
 	now := a.clock.Now()
+	if !a.pace.waits {
+		return now + uint64(a.pace.next), sleeper.Sleep(a.pace.next)
+	}
 	if !a.mailbox.empty() {
 		return now, nil
 	}
@@ -84,20 +82,6 @@ func (a *Agent) rest() (dueNS uint64, err error) {
 		dueNS = min(dueNS, a.nextFlush)
 	}
 	return dueNS, a.kernel.Wait(time.Duration(dueNS - min(now, dueNS)))
-}
-
-// yield lets others run, which the sleep does not. It stands before the sleep:
-// being scheduled takes back a stop that the garbage collector asked for
-// meanwhile, and on a CPU that both share it would ask, and spin, for seconds.
-// Returns the time.
-func (a *Agent) yield() uint64 {
-	now := a.clock.Now()
-	if !a.shared && now+uint64(a.pace.next) < a.yieldedNS+uint64(yieldEvery) {
-		return now
-	}
-	runtime.Gosched()
-	a.yieldedNS = now
-	return a.clock.Now()
 }
 
 // take reads the ring to its end.

@@ -84,6 +84,13 @@ func startAgent(t *testing.T, s agentSettings, stdout, stderr io.Writer) *exec.C
 	return cmd
 }
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // awaitFile waits for a ready file.
 func awaitFile(t *testing.T, name string, ended <-chan error) {
 	t.Helper()

@@ -87,17 +87,3 @@ func (c *Clock) Resync() time.Duration {
 	}
 	return time.Duration(offsetNS - c.offsetNS.Swap(offsetNS))
 }
-
-// Sleep blocks the calling thread for about d, in one raw system call: the Go
-// scheduler does not notice. It would otherwise take the processor away from
-// the thread and watch for its return with a wake-up every 20 µs, which costs
-// more than the work of a loop that sleeps fifty times a second. The price is
-// that a garbage collection waits for the end of the sleep. A signal may end it
-// early.
-func (c *Clock) Sleep(d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	ts := unix.NsecToTimespec(int64(d))
-	_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
-}
