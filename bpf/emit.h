@@ -52,8 +52,6 @@ static __always_inline void belongs_here(struct conn *c, struct task_struct *tas
 		bpf_get_current_comm(c->comm, sizeof(c->comm));
 }
 
-#define HEAD_USUAL 256
-
 /* Copies n bytes, a multiple of 8, as words: the compiler, to which nothing says
  * that they are aligned, would copy bytes. */
 static __always_inline void put_words(void *to, const void *from, const __u32 n)
@@ -63,16 +61,18 @@ static __always_inline void put_words(void *to, const void *from, const __u32 n)
 		*(volatile __u64 *)(to + i) = *(volatile __u64 *)(from + i);
 }
 
-/* Copies a head of n bytes; most of them without a helper, whose call costs more. */
-static __always_inline void put_head(__u8 *to, const __u8 *from, __u64 n)
+#define STEP 64
+
+/* Copies n bytes, at most PROBE_HEAD_MAX, and up to 63 behind them: a helper, which
+ * copies no more than that, costs as much as some hundred bytes do. */
+static __always_inline void put_head(void *to, const void *from, __u64 n)
 {
-	put_words(to, from, HEAD_USUAL);
-	if (n <= HEAD_USUAL)
-		return;
-	n -= HEAD_USUAL;
-	bound(n);
-	if (n <= PROBE_HEAD_MAX - HEAD_USUAL)
-		bpf_probe_read_kernel(to + HEAD_USUAL, n, from + HEAD_USUAL);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < PROBE_HEAD_MAX; i += STEP) {
+		put_words(to + i, from + i, STEP);
+		if (n <= i + STEP)
+			break;
+	}
 }
 
 /* How often the fill level is looked at, which costs a call: records of a CPU. */

@@ -81,47 +81,55 @@ static __always_inline __u64 skb_bytes(struct sk_buff *skb, __u32 n)
 	return f.page * PAGES_SCALE + pages_at + f.offset;
 }
 
-/* 64 bytes anywhere in the kernel: this type has only numbers of 8 bytes. */
+/* STEP bytes anywhere in the kernel: this type has only numbers of 8 bytes. */
 static __always_inline struct rtnl_link_stats64 *words_at(__u64 at)
 {
 	return bpf_rdonly_cast((void *)at, bpf_core_type_id_kernel(struct rtnl_link_stats64));
 }
 
-#define WORDS 8
-
-/* Copies n bytes, at most PROBE_HEAD_MAX, and up to 63 behind them. */
+/* As put_head, from anywhere in the kernel. */
 static __always_inline void copy_words(void *to, __u64 from, __u32 n)
 {
-	for (__u32 i = 0; i < PROBE_HEAD_MAX; i += WORDS * sizeof(__u64)) {
+	for (__u32 i = 0; i < PROBE_HEAD_MAX; i += STEP) {
 		const __u64 *w = (const __u64 *)words_at(from + i);
 
 #pragma unroll
-		for (int j = 0; j < WORDS; j++)
+		for (int j = 0; j < STEP / (int)sizeof(*w); j++)
 			((volatile __u64 *)(to + i))[j] = w[j];
-		if (n <= i + WORDS * sizeof(__u64))
+		if (n <= i + STEP)
 			break;
 	}
 }
 
 #if defined(__TARGET_ARCH_x86)
 
-/* Does it begin like most of them? Others go the long way. */
+/* Does a read that begins so help to know, as most do? Others go the long way. */
 static __always_inline bool is_usual(__u32 w)
 {
-	return w == WORD('G', 'E', 'T', ' ') || w == WORD('P', 'O', 'S', 'T') ||
-	       w == WORD('H', 'T', 'T', 'P') || w == WORD('H', 'E', 'A', 'D') ||
-	       w == WORD('P', 'U', 'T', ' ') || w == WORD('D', 'E', 'L', 'E') ||
-	       w == WORD('P', 'A', 'T', 'C') || w == WORD('O', 'P', 'T', 'I');
+	if (cfg.want_client && w == WORD('H', 'T', 'T', 'P'))
+		return true;
+	return cfg.want_server && (w == WORD('G', 'E', 'T', ' ') || w == WORD('P', 'O', 'S', 'T') ||
+				   w == WORD('H', 'E', 'A', 'D') || w == WORD('P', 'U', 'T', ' ') ||
+				   w == WORD('D', 'E', 'L', 'E') || w == WORD('P', 'A', 'T', 'C') ||
+				   w == WORD('O', 'P', 'T', 'I'));
 }
 
-/*
- * Inside a read, after the copy to the user and before the skb goes: keeps it, if it
- * is of a connection that is observed.
- */
+/* Asking whether the connection is observed costs more than the copy; but processes
+ * that are not wanted are left alone (docs/privacy.md). */
+static __always_inline bool may_keep(struct sock *sk)
+{
+	struct conn *c;
+
+	if (!cfg.judge && !cfg.pids_len && !cfg.comms_len)
+		return true;
+	c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
+	return c && (c->phase == PHASE_REQUEST || c->phase == PHASE_RESPONSE);
+}
+
+/* Inside a read, after the copy to the user and before the skb goes: keeps it. */
 static __always_inline void arrival_keep(struct arrival *a, struct sock *sk, struct tcp_sock *tp)
 {
 	struct sk_buff *skb = sk->sk_receive_queue.next;
-	struct conn *c;
 	__u32 first, n;
 	__u64 from;
 
@@ -133,10 +141,7 @@ static __always_inline void arrival_keep(struct arrival *a, struct sock *sk, str
 	if (!n || n > PROBE_HEAD_MAX)
 		return;
 	from = skb_bytes(skb, n);
-	if (!from || !is_usual(*(const __u64 *)words_at(from)))
-		return;
-	c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
-	if (!c || (c->phase != PHASE_REQUEST && c->phase != PHASE_RESPONSE))
+	if (!from || !is_usual(*(const __u64 *)words_at(from)) || !may_keep(sk))
 		return;
 	copy_words(a->data, from, n);
 	a->first = first;
@@ -150,11 +155,7 @@ static __always_inline bool copy_of_read(struct sock *sk, struct piece *p, void 
 
 	if (!a || a->sock != (__u64)sk || a->len != p->len || a->first != (__u32)p->off)
 		return false;
-	for (__u32 i = 0; i < PROBE_HEAD_MAX; i += WORDS * sizeof(__u64)) {
-		put_words(to + i, a->data + i, WORDS * sizeof(__u64));
-		if (p->len <= i + WORDS * sizeof(__u64))
-			break;
-	}
+	put_head(to, a->data, p->len);
 	return true;
 }
 

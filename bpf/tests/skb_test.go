@@ -66,17 +66,19 @@ func TestCopyWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []uint32{1, 8, 63, 64, 65, 127, 128, 300, 511, 512} {
-		if err := u.objects.Maps["unit_bytes"].Put(uint32(0), unitUnitBytes{}); err != nil {
-			t.Fatal(err)
-		}
-		ctx := unitWordsCtx{N: n}
-		run(t, u, &ctx)
-		got := u.copied(t, 512+64)
-		if !bytes.Equal(got[:n], tcp.Memory[:n]) {
-			t.Errorf("%d bytes: %x, want %x", n, got[:n], tcp.Memory[:n])
-		}
-		if rest := got[(n+63)/64*64:]; len(bytes.Trim(rest, "\x00")) > 0 {
-			t.Errorf("%d bytes: wrote %x behind them", n, rest)
+		for known := range uint32(2) {
+			if err := u.objects.Maps["unit_bytes"].Put(uint32(0), unitUnitBytes{}); err != nil {
+				t.Fatal(err)
+			}
+			ctx := unitWordsCtx{N: n, Known: known}
+			run(t, u, &ctx)
+			got := u.copied(t, 512+64)
+			if !bytes.Equal(got[:n], tcp.Memory[:n]) {
+				t.Errorf("%d bytes, of memory known to the verifier %d: %x, want %x", n, known, got[:n], tcp.Memory[:n])
+			}
+			if rest := got[(n+63)/64*64:]; len(bytes.Trim(rest, "\x00")) > 0 {
+				t.Errorf("%d bytes, of memory known to the verifier %d: wrote %x behind them", n, known, rest)
+			}
 		}
 	}
 }

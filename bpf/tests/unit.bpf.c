@@ -401,7 +401,7 @@ int unit_skb(struct skb_ctx *ctx)
 /* In: n bytes at the beginning of unit_tcp. Out: them, in unit_bytes. */
 struct words_ctx {
 	__u32 n;
-	__u32 pad;
+	__u32 known; /* the verifier knows the memory (put_head) */
 };
 
 SEC("syscall")
@@ -415,7 +415,10 @@ int unit_words(struct words_ctx *ctx)
 	out = bpf_map_lookup_elem(&unit_bytes, &zero);
 	if (!tcp || !out || !bpf_rdonly_cast)
 		return 1;
-	copy_words(out->data, (__u64)tcp->memory, ctx->n);
+	if (ctx->known)
+		put_head(out->data, tcp->memory, ctx->n);
+	else
+		copy_words(out->data, (__u64)tcp->memory, ctx->n);
 	return 0;
 }
 

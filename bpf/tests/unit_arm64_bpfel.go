@@ -484,9 +484,9 @@ type unitUnitTcp struct {
 }
 
 type unitWordsCtx struct {
-	_   structs.HostLayout
-	N   uint32
-	Pad uint32
+	_     structs.HostLayout
+	N     uint32
+	Known uint32
 }
 
 // Names of all BPF objects in the ELF.
