@@ -53,6 +53,8 @@ enum probe_has {
 	PROBE_HAS_ONCPU = 2048,
 	/* ... and had other requests in hand meanwhile. */
 	PROBE_HAS_LOOP = 4096,
+	/* What was open on the connection before is not known any more. */
+	PROBE_HAS_ANEW = 8192,
 };
 
 /* Where the time of a thread goes. */
@@ -155,7 +157,8 @@ enum probe_count {
 	PROBE_DROP_NO_THREAD,       /* threads without room for state: no times */
 	PROBE_DROP_NO_DELAYS,       /* processes without room for a delay histogram */
 	PROBE_DROP_NOT_ASKED,       /* processes about which there was no room to ask */
-	PROBE_COUNT_RACED,          /* calls that did not wait for another one any longer */
+	PROBE_COUNT_RACED,          /* calls left out, because another was on the connection */
+	PROBE_DROP_RACED_START,     /* requests that were kept there then */
 	PROBE_COUNT_MAX,
 };
 

@@ -72,6 +72,15 @@ static __always_inline bool looks_like_request(const __u8 *h, __u64 n)
 	return looks_like_method(*(__u64 *)h, *(__u64 *)(h + 8), n) || looks_like_proxy_v2(h, n);
 }
 
+/* The first four bytes of the methods that almost all requests have. */
+static __always_inline bool is_common_method(__u32 w)
+{
+	return w == WORD('G', 'E', 'T', ' ') || w == WORD('P', 'O', 'S', 'T') ||
+	       w == WORD('H', 'E', 'A', 'D') || w == WORD('P', 'U', 'T', ' ') ||
+	       w == WORD('D', 'E', 'L', 'E') || w == WORD('P', 'A', 'T', 'C') ||
+	       w == WORD('O', 'P', 'T', 'I');
+}
+
 /*
  * Stricter, for a piece behind a request that still waits: it may be a body.
  * Capital letters, a space, and the beginning of a target.

@@ -110,6 +110,7 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 		has |= PROBE_HAS_FIRST;
 	if (c->after_clean && (has & PROBE_HAS_START))
 		has |= PROBE_HAS_CLEAN;
+	has |= c->anew * PROBE_HAS_ANEW; /* the verifier would go both ways of a branch */
 	r->role = c->role;
 	r->seq = c->seq++;
 	r->tgid = c->tgid;
@@ -173,6 +174,7 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 			n->value[PROBE_DROP_RING_FULL_START]++;
 	} else {
 		c->announced = 1;
+		c->anew = 0;
 		if (has & PROBE_HAS_START)
 			c->reported = 1;
 	}

@@ -29,6 +29,8 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 	__u32 has = PROBE_HAS_CLOSE;
 
 	c->closing = CLOSING_NOT;
+	if (call_left_out(c))
+		conn_anew(c);
 	times_answered(c);
 	if (!s || (!c->announced && c->phase != PHASE_REQUEST))
 		return;

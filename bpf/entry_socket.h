@@ -56,8 +56,12 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 	piece_init(p, len, dir);
 	tp = tcp_of(sk);
 	p->now_ns = moved_at(sk, tp, dir);
-	if (lane_enter(c, lane))
-		lane_wait(c, lane);
+	if (lane_enter(c, lane) && lane_wait(c, lane)) {
+		leave_out(c, p);
+		return 0;
+	}
+	if (call_left_out(c))
+		conn_anew(c);
 	if (!c->id)
 		conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
 	if (c->phase != PHASE_OVER)

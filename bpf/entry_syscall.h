@@ -91,8 +91,16 @@ static __always_inline void table_call(struct scratch *s, struct conn *c, struct
 	struct task_struct *task = cfg.detail ? bpf_get_current_task_btf() : NULL;
 	struct tcp_sock *tp;
 
-	if (lane_enter(c, p->dir & 1))
-		lane_wait(c, p->dir & 1);
+	if (lane_enter(c, p->dir & 1) && lane_wait(c, p->dir & 1)) {
+		if (p->call.kind == CALL_ACCEPT)
+			return;
+		p->len = p->call.kind == CALL_MMSG ? mmsg_bytes(&p->call, ret) : (__u32)ret;
+		leave_out(c, p);
+		return;
+	}
+	forget();
+	if (call_left_out(c))
+		conn_anew(c);
 	forget();
 	if (!c->id)
 		conn_init(c, BPF_CORE_READ(sk, __sk_common.skc_family),

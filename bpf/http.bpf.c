@@ -41,6 +41,7 @@
 #include "filter.h"
 #include "stream.h"
 #include "skb.h"
+#include "anew.h"
 #include "request.h"
 #include "response.h"
 
@@ -64,6 +65,7 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		return;
 	}
 	response = response && n >= 7;
+	request = request && !c->torn;
 	if (!request && !response)
 		return;
 	c->role = receives == request ? PROBE_ROLE_SERVER : PROBE_ROLE_CLIENT;
@@ -166,8 +168,8 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 		if (!p->head_only && (!p->response || p->got < p->len))
 			tail_slide(c, s, p);
 	}
-	if (p->to_server &&
-	    (p->got < p->len || p->got >= cfg.capture_bytes || c->phase == PHASE_REQUEST))
+	if (p->to_server && (p->got < p->len || p->got >= cfg.capture_bytes ||
+			     c->phase == PHASE_REQUEST || c->torn))
 		p->clean = ends_clean(p);
 	forget();
 	if (p->unknown)

@@ -32,6 +32,13 @@ enum conn_family {
 	CONN_COUNTED, /* MPTCP, Unix: offsets are sums of what the calls moved */
 };
 
+/* A call was left out: where requests begin is not known (anew.h). */
+enum torn {
+	TORN_NOT = 0,
+	TORN_ALL,
+	TORN_REQUESTS, /* a response has begun since */
+};
+
 /* What is known of where the time of a request went. */
 enum timed {
 	TIMED_NOT = 0,
@@ -78,7 +85,9 @@ struct conn {
 	__u32 seq;
 	__u32 tgid;
 	__u32 tid;
-	__u32 busy; /* a byte for each enum lane */
+	__u32 busy;        /* a byte for each enum lane */
+	__u16 left_out[2]; /* calls, by enum direction; only they count */
+	__u16 noticed[2];  /* ... the same as far as conn_anew knows */
 	__u16 head_len;
 	__u16 resp_kept; /* bytes of the current response already handed over */
 	__u16 length_at; /* where the responses' heads have their length, or 0 */
@@ -103,7 +112,9 @@ struct conn {
 	__u8 in_hand;      /* counted in its thread's number of requests in hand */
 	__u8 timed;        /* enum timed */
 	__u8 length_looks; /* how often that was looked for */
-	__u8 pad[5];
+	__u8 torn;         /* enum torn */
+	__u8 anew;         /* ... which is still to be told */
+	__u8 pad[3];
 	__u8 tail[8];
 	__u8 comm[PROBE_COMM_LEN]; /* of tid, when the first request told began */
 	struct stamp begin;        /* of the thread, when it read the request */

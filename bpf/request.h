@@ -109,8 +109,8 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 					     const bool trusted)
 {
 	if (c->phase == PHASE_RESPONSE) {
-		if (!begins)
-			return; /* the rest of a body whose answer came early */
+		if (c->torn ? !mends(c, p, begins) : !begins)
+			return; /* the rest of a body whose answer came early, or of anything */
 		finish_times(s, c, sk, p);
 		start_request(c, sk, tp, task, p, n, trusted);
 		if (p->off < c->late_end) {

@@ -14,6 +14,8 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 	__u32 has = PROBE_HAS_STATUS;
 
 	c->late_end = 0;
+	if (c->torn)
+		c->torn = TORN_REQUESTS;
 	/* What was spliced out of the socket counts too. */
 	if (p->dir == DIR_SEND && c->family == CONN_TCP && tp && c->rx_off)
 		c->rx_off += (__u32)(rx_seq(sk, tp, trusted) - (__u32)c->rx_off);

@@ -106,12 +106,8 @@ static __always_inline void copy_words(void *to, __u64 from, __u32 n)
 /* Does a read that begins so help to know, as most do? Others go the long way. */
 static __always_inline bool is_usual(__u32 w)
 {
-	if (cfg.want_client && w == WORD('H', 'T', 'T', 'P'))
-		return true;
-	return cfg.want_server && (w == WORD('G', 'E', 'T', ' ') || w == WORD('P', 'O', 'S', 'T') ||
-				   w == WORD('H', 'E', 'A', 'D') || w == WORD('P', 'U', 'T', ' ') ||
-				   w == WORD('D', 'E', 'L', 'E') || w == WORD('P', 'A', 'T', 'C') ||
-				   w == WORD('O', 'P', 'T', 'I'));
+	return (cfg.want_client && w == WORD('H', 'T', 'T', 'P')) ||
+	       (cfg.want_server && is_common_method(w));
 }
 
 /* Asking whether the connection is observed costs more than the copy; but processes

@@ -114,6 +114,8 @@ static __always_inline __u32 sweep_has(struct conn *c)
 {
 	if (c->phase == PHASE_UNKNOWN || c->phase == PHASE_OVER)
 		return 0;
+	if (call_left_out(c) || c->anew)
+		return PROBE_HAS_PROGRESS;
 	if (c->phase == PHASE_REQUEST && !c->reported && c->read_ns < sweep.older_ns)
 		return PROBE_HAS_PROGRESS | PROBE_HAS_START;
 	return c->dirty || (c->is_unix && sweep.unix_alive) ? PROBE_HAS_PROGRESS : 0;
@@ -142,6 +144,8 @@ static __always_inline void sweep_conn(struct conn *c, struct sock *sk)
 		if (!c->is_unix || !sweep.unix_alive)
 			goto leave;
 		lane_wait(c, LANE_SWEEP);
+	} else if (call_left_out(c)) {
+		conn_anew(c);
 	}
 	sweep_tell(c, sk);
 leave:

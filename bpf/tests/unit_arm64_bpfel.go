@@ -103,6 +103,8 @@ type unitConn struct {
 	Tgid        uint32
 	Tid         uint32
 	Busy        uint32
+	LeftOut     [2]uint16
+	Noticed     [2]uint16
 	HeadLen     uint16
 	RespKept    uint16
 	LengthAt    uint16
@@ -127,7 +129,9 @@ type unitConn struct {
 	InHand      uint8
 	Timed       uint8
 	LengthLooks uint8
-	Pad         [5]uint8
+	Torn        uint8
+	Anew        uint8
+	Pad         [3]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {
@@ -280,12 +284,13 @@ const (
 	unitProbeCountPROBE_DROP_NO_DELAYS       unitProbeCount = 18
 	unitProbeCountPROBE_DROP_NOT_ASKED       unitProbeCount = 19
 	unitProbeCountPROBE_COUNT_RACED          unitProbeCount = 20
-	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 21
+	unitProbeCountPROBE_DROP_RACED_START     unitProbeCount = 21
+	unitProbeCountPROBE_COUNT_MAX            unitProbeCount = 22
 )
 
 type unitProbeCounters struct {
 	_        structs.HostLayout
-	Value    [21]uint64
+	Value    [22]uint64
 	NextConn uint64
 }
 
@@ -310,6 +315,7 @@ const (
 	unitProbeHasPROBE_HAS_TIMES    unitProbeHas = 1024
 	unitProbeHasPROBE_HAS_ONCPU    unitProbeHas = 2048
 	unitProbeHasPROBE_HAS_LOOP     unitProbeHas = 4096
+	unitProbeHasPROBE_HAS_ANEW     unitProbeHas = 8192
 )
 
 type unitProbePart uint32
@@ -529,6 +535,7 @@ const (
 	unitProgUnitTailSlide    = "unit_tail_slide"
 	unitProgUnitWords        = "unit_words"
 	unitVarCfg               = "cfg"
+	unitVarLaneWaits         = "lane_waits"
 	unitVarPages             = "pages"
 	unitVarPagesAt           = "pages_at"
 	unitVarReaderWaits       = "reader_waits"
@@ -640,6 +647,7 @@ type unitMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type unitVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	LaneWaits         *ebpf.VariableSpec `ebpf:"lane_waits"`
 	Pages             *ebpf.VariableSpec `ebpf:"pages"`
 	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
@@ -729,6 +737,7 @@ func (m *unitMaps) Close() error {
 // It can be passed to loadUnitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type unitVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	LaneWaits         *ebpf.Variable `ebpf:"lane_waits"`
 	Pages             *ebpf.Variable `ebpf:"pages"`
 	PagesAt           *ebpf.Variable `ebpf:"pages_at"`
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`

@@ -35,6 +35,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	add("exchange.responses_inside_body", x.InsideAnswer)
 	add("exchange.dropped.not_http", x.NotHTTP)
 	add("exchange.dropped.queue_full", x.Evicted)
+	add("exchange.dropped.raced", x.Raced)
 	add("exchange.dropped.response_unseen", x.Unseen)
 	add("exchange.records_after_close", x.AfterClose)
 	add("exchange.connections_evicted", x.EvictedConns)
@@ -106,7 +107,7 @@ func (a *Agent) logSummary(title string) {
 	a.log.LogAttrs(context.Background(), slog.LevelInfo, title, attrs...)
 }
 
-// isLoss: what is not told because of it, or with ".raced" perhaps told wrongly.
+// isLoss: what is not told because of it.
 func isLoss(name string) bool {
 	for _, part := range []string{".dropped.", ".unseen.", ".raced", "lost", "undecodable", "lines_dropped", "too_long", "save_errors", "intervals_lost"} {
 		if strings.Contains(name, part) {

@@ -4,7 +4,7 @@ package agent
 
 import "testing"
 
-// The log line names what was not told, or perhaps told wrongly, and nothing else.
+// The log line names what was not told, and nothing else.
 func TestLogLineNamesLosses(t *testing.T) {
 	for name, want := range map[string]bool{
 		"kernel.dropped.ring_full": true, "kernel.unseen.tls": true, "kernel.raced": true, "records.lost": true,

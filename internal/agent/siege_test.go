@@ -182,13 +182,14 @@ func (s *siege) checkBooks() {
 	s.t.Helper()
 	in := s.self("exchange.started") + s.self("exchange.pipelined") + s.self("exchange.orphan_responses")
 	out := s.self("exchange.finished") + s.self("exchange.dropped.not_http") +
-		s.self("exchange.dropped.queue_full") + s.self("exchange.dropped.response_unseen")
+		s.self("exchange.dropped.queue_full") + s.self("exchange.dropped.response_unseen") + s.self("exchange.dropped.raced")
 	if in != out {
 		s.t.Errorf("%d exchanges in, %d out", in, out)
 	}
 	seen := s.self("kernel.requests_seen")
 	told := s.self("exchange.started") + s.self("exchange.inside_body") +
-		s.self("kernel.dropped.ring_full_requests") + s.self("kernel.dropped.not_http_answer")
+		s.self("kernel.dropped.ring_full_requests") + s.self("kernel.dropped.not_http_answer") +
+		s.self("kernel.dropped.raced_requests")
 	if seen != told {
 		s.t.Errorf("%d requests of the kernel side, %d told or dropped", seen, told)
 	}

@@ -146,6 +146,17 @@ func (t *Tracker) push(c *conn) *exchange {
 	return e
 }
 
+// beginAnew forgets what the kernel side has told of the connection, but for whose
+// it is: a response must not get to a request that has had its own.
+func (t *Tracker) beginAnew(c *conn) {
+	for len(c.queue) > 0 {
+		t.stats.Raced++
+		t.drop(c)
+	}
+	c.unsure, c.refused, c.openEnd, c.tunnel = false, false, false, false
+	c.reqFalse, c.refusedEnd, c.evictedEnd, c.reqPos, c.respPos = 0, 0, 0, 0, 0
+}
+
 // maxFree bounds the exchanges kept for reuse.
 const maxFree = 1024
 

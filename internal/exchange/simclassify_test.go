@@ -4,6 +4,7 @@ package exchange_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -72,3 +73,8 @@ func looksLikeResponse(h []byte) bool {
 }
 
 func endsHead(b []byte) bool { return bytes.HasSuffix(b, []byte("\r\n\r\n")) }
+
+// isCommonMethod is is_common_method.
+func isCommonMethod(word []byte) bool {
+	return slices.Contains([]string{"GET ", "POST", "HEAD", "PUT ", "DELE", "PATC", "OPTI"}, string(word))
+}

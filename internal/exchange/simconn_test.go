@@ -25,9 +25,12 @@ type simConn struct {
 	announced, headDone, first       bool
 	dirty, answered, reported        bool
 	ahead, reqClean, afterClean      bool
+	raced, anew                      bool
+	torn                             simTorn
 	received, lateEnd                uint64
 	flying                           uint64 // bytes sent by a call that has not returned
-	starts, notAnswered              uint64 // requests kept, and of these those dropped untold
+	starts, notAnswered              uint64 // requests kept, and of these those dropped untold ...
+	racedStarts                      uint64 // ... for another reason
 
 	records [][]byte // what the ring holds, in order
 }
@@ -39,6 +42,15 @@ const (
 	phaseRequest
 	phaseResponse
 	phaseOver
+)
+
+// simTorn is enum torn.
+type simTorn uint8
+
+const (
+	tornNot simTorn = iota
+	tornAll
+	tornRequests
 )
 
 type direction uint8
@@ -69,6 +81,9 @@ type piece struct {
 
 // move is on_piece.
 func (k *simConn) move(p piece) {
+	if k.raced {
+		k.beginAnew()
+	}
 	if k.phase == phaseOver {
 		return
 	}
@@ -95,7 +110,7 @@ func (k *simConn) move(p piece) {
 	if response && limit == simPeek {
 		p.captured = p.read(k.capture)
 	}
-	if toServer && (len(p.captured) < len(p.data) || len(p.captured) >= k.capture || k.phase == phaseRequest) {
+	if toServer && (len(p.captured) < len(p.data) || len(p.captured) >= k.capture || k.phase == phaseRequest || k.torn != tornNot) {
 		p.clean = !p.unknown && endsHead(p.data)
 	}
 	switch {
@@ -112,6 +127,40 @@ func (k *simConn) move(p piece) {
 		}
 		k.onResponseBytes(p, response)
 	}
+}
+
+// leaveOut is leave_out.
+func (k *simConn) leaveOut(p piece) {
+	k.raced = true
+	k.advance(&p)
+}
+
+// beginAnew is conn_anew.
+func (k *simConn) beginAnew() {
+	k.raced, k.torn, k.reqClean = false, tornAll, false
+	if k.phase != phaseRequest && k.phase != phaseResponse {
+		return
+	}
+	if k.phase == phaseRequest && !k.reported {
+		k.racedStarts++
+	}
+	k.phase = phaseResponse
+	k.anew, k.ahead, k.dirty = true, false, false
+	k.lateEnd, k.tail = 0, k.tail[:0]
+	k.pieces = simMaxMore
+}
+
+func (k *simConn) mends(p piece, begins bool) bool {
+	n := len(p.captured)
+	if k.torn == tornRequests && begins && (k.reqClean || n >= 4 && isCommonMethod(p.captured[:4])) {
+		k.torn = tornNot
+		return true
+	}
+	k.torn, k.reqClean = tornAll, p.clean
+	if n == len(p.data) && n < k.capture {
+		k.reqClean = endsHead(p.captured)
+	}
+	return false
 }
 
 func (k *simConn) advance(p *piece) {
@@ -151,6 +200,7 @@ func (k *simConn) onUnknown(p piece, request, response bool) {
 		return
 	}
 	response = response && n >= 7
+	request = request && k.torn == tornNot
 	if !request && !response {
 		return
 	}
@@ -199,6 +249,9 @@ func (k *simConn) replaceRequest(p piece) {
 func (k *simConn) onRequestBytes(p piece, begins bool) {
 	switch {
 	case k.phase == phaseResponse:
+		if k.torn != tornNot {
+			begins = k.mends(p, begins)
+		}
 		if !begins {
 			return
 		}
@@ -227,6 +280,9 @@ func (k *simConn) beginResponse(p piece) {
 	r := p.captured
 	tunnel := len(r) >= 12 && string(r[9:12]) == "101"
 	k.lateEnd = 0
+	if k.torn != tornNot {
+		k.torn = tornRequests
+	}
 	switch {
 	case k.phase == phaseRequest && !k.ahead:
 		has |= events.HasStart
@@ -286,6 +342,9 @@ func (k *simConn) touch(now uint64) {
 
 // sweep is sweep_conn; older is the time before which requests are told.
 func (k *simConn) sweep(now, older uint64, unixAlive bool) {
+	if k.raced {
+		k.beginAnew()
+	}
 	if k.phase == phaseUnknown || k.phase == phaseOver {
 		return
 	}
@@ -293,7 +352,7 @@ func (k *simConn) sweep(now, older uint64, unixAlive bool) {
 	if k.phase == phaseRequest && !k.reported && k.readNS < older {
 		has |= events.HasStart
 	}
-	if has == events.HasProgress && !k.dirty && (k.family != events.FamilyUnix || !unixAlive) {
+	if has == events.HasProgress && !k.dirty && !k.anew && (k.family != events.FamilyUnix || !unixAlive) {
 		return
 	}
 	k.emit(has, now, k.respOff(), k.respOff(), nil)
@@ -301,6 +360,9 @@ func (k *simConn) sweep(now, older uint64, unixAlive bool) {
 
 // close is conn_closed.
 func (k *simConn) close(now uint64, reset bool) {
+	if k.raced {
+		k.beginAnew()
+	}
 	if k.family == events.FamilyUnix || !k.announced && k.phase != phaseRequest {
 		return
 	}
@@ -355,8 +417,11 @@ func (k *simConn) emit(has events.Has, now, respOff, respEnd uint64, resp []byte
 		copy(r.Conn.Comm[:], "sim")
 		k.announced = true
 	}
+	if k.anew {
+		has |= events.HasAnew
+	}
 	r.Has = has
 	k.seq++
-	k.dirty = false
+	k.dirty, k.anew = false, false
 	k.records = append(k.records, r.Append(nil))
 }

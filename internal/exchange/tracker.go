@@ -51,7 +51,7 @@ func (o *Options) setDefaults() {
 
 // Stats are the books of a Tracker. At any time
 //
-//	Started + Pipelined + Orphans = Finished + Open + NotHTTP + Evicted + Unseen
+//	Started + Pipelined + Orphans = Finished + Open + NotHTTP + Evicted + Unseen + Raced
 type Stats struct {
 	Started   uint64 // requests told by the kernel
 	Pipelined uint64 // requests that are not in Started: behind another one in one head, or first taken for a part of a body
@@ -61,6 +61,7 @@ type Stats struct {
 	NotHTTP   uint64 // requests that turned out not to be HTTP
 	Evicted   uint64 // requests dropped at a limit
 	Unseen    uint64 // responses whose head was behind another's in one write
+	Raced     uint64 // requests open where the kernel side lost its place (events.HasAnew)
 
 	InsideBody   uint64 // requests told by the kernel that are part of a body, or in a tunnel
 	InsideAnswer uint64 // the same of responses
@@ -203,6 +204,9 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 	}
 	if t.takeWhole(c, r) {
 		return
+	}
+	if r.Has&events.HasAnew != 0 {
+		t.beginAnew(c)
 	}
 	t.advance(c, r)
 	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown) {

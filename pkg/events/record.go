@@ -43,8 +43,10 @@ const (
 	HasOnCPU
 	// HasLoop: ... and had other requests in hand meanwhile.
 	HasLoop
+	// HasAnew: what was open on the connection before is not known any more.
+	HasAnew
 
-	hasAll = HasLoop<<1 - 1
+	hasAll = HasAnew<<1 - 1
 )
 
 // Record is one decoded record of the kernel side. Offsets are positions in the

@@ -44,6 +44,8 @@ type bpfConn struct {
 	Tgid        uint32
 	Tid         uint32
 	Busy        uint32
+	LeftOut     [2]uint16
+	Noticed     [2]uint16
 	HeadLen     uint16
 	RespKept    uint16
 	LengthAt    uint16
@@ -68,7 +70,9 @@ type bpfConn struct {
 	InHand      uint8
 	Timed       uint8
 	LengthLooks uint8
-	Pad         [5]uint8
+	Torn        uint8
+	Anew        uint8
+	Pad         [3]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {
@@ -162,12 +166,13 @@ const (
 	bpfProbeCountPROBE_DROP_NO_DELAYS       bpfProbeCount = 18
 	bpfProbeCountPROBE_DROP_NOT_ASKED       bpfProbeCount = 19
 	bpfProbeCountPROBE_COUNT_RACED          bpfProbeCount = 20
-	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 21
+	bpfProbeCountPROBE_DROP_RACED_START     bpfProbeCount = 21
+	bpfProbeCountPROBE_COUNT_MAX            bpfProbeCount = 22
 )
 
 type bpfProbeCounters struct {
 	_        structs.HostLayout
-	Value    [21]uint64
+	Value    [22]uint64
 	NextConn uint64
 }
 
@@ -200,6 +205,7 @@ const (
 	bpfProbeHasPROBE_HAS_TIMES    bpfProbeHas = 1024
 	bpfProbeHasPROBE_HAS_ONCPU    bpfProbeHas = 2048
 	bpfProbeHasPROBE_HAS_LOOP     bpfProbeHas = 4096
+	bpfProbeHasPROBE_HAS_ANEW     bpfProbeHas = 8192
 )
 
 type bpfProbePart uint32
@@ -395,6 +401,7 @@ const (
 	bpfProgSchedTimerOn       = "sched_timer_on"
 	bpfProgSchedWaking        = "sched_waking"
 	bpfVarCfg                 = "cfg"
+	bpfVarLaneWaits           = "lane_waits"
 	bpfVarPages               = "pages"
 	bpfVarPagesAt             = "pages_at"
 	bpfVarReaderWaits         = "reader_waits"
@@ -506,6 +513,7 @@ type bpfMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	LaneWaits         *ebpf.VariableSpec `ebpf:"lane_waits"`
 	Pages             *ebpf.VariableSpec `ebpf:"pages"`
 	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
 	ReaderWaits       *ebpf.VariableSpec `ebpf:"reader_waits"`
@@ -581,6 +589,7 @@ func (m *bpfMaps) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	LaneWaits         *ebpf.Variable `ebpf:"lane_waits"`
 	Pages             *ebpf.Variable `ebpf:"pages"`
 	PagesAt           *ebpf.Variable `ebpf:"pages_at"`
 	ReaderWaits       *ebpf.Variable `ebpf:"reader_waits"`

@@ -35,6 +35,7 @@ var counterNames = [bpfProbeCountPROBE_COUNT_MAX]string{
 	bpfProbeCountPROBE_DROP_NO_DELAYS:       "kernel.dropped.no_delays",
 	bpfProbeCountPROBE_DROP_NOT_ASKED:       "kernel.dropped.not_asked",
 	bpfProbeCountPROBE_COUNT_RACED:          "kernel.raced",
+	bpfProbeCountPROBE_DROP_RACED_START:     "kernel.dropped.raced_requests",
 }
 
 // Counters appends every counter to dst, summed over CPUs, plus how often each

@@ -16,5 +16,12 @@ func UserMemory(o Options) Options {
 	return o
 }
 
+// Impatient makes a call that finds another one on its connection be left out at once,
+// as if the CPU of the other one had been taken away.
+func Impatient(o Options) Options {
+	o.impatient = true
+	return o
+}
+
 // PageSteps is pageSteps, for its table test.
 var PageSteps = pageSteps

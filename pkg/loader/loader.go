@@ -150,6 +150,9 @@ func (l *Loader) configure(spec *ebpf.CollectionSpec, o Options) error {
 	if err := spec.Variables["cfg"].Set(cfg); err != nil {
 		return fmt.Errorf("configure programs: %w", err)
 	}
+	if o.impatient {
+		return spec.Variables["lane_waits"].Set(uint32(0))
+	}
 	return nil
 }
 

@@ -68,6 +68,8 @@ type Options struct {
 	sweepFiles bool
 	// userMemory: as if nothing could be read from what sockets hold; for tests.
 	userMemory bool
+	// impatient: a call does not wait for another one on its connection; for tests.
+	impatient bool
 }
 
 func (o *Options) setDefaults() {

@@ -84,7 +84,57 @@ func TestAnswerWhileNextRequestIsRead(t *testing.T) {
 	})
 }
 
+// The same where none waits for the other one: who finds another one on the connection
+// is left out. What is told as certain is right nevertheless, and what is missing is
+// counted.
+func TestCallsLeftOut(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		obs := observe(t, loader.Impatient(loader.Options{Source: source, Server: true, Comms: []string{player.comm}}))
+		want := play(t, obs, player, 20_000)
+		obs.poll()
+		truth := map[string]exchange{}
+		for _, x := range want {
+			truth[x.Target] = x
+		}
+		told := map[string]bool{}
+		for i, x := range obs.seen {
+			x.TID = anyThread
+			switch {
+			case obs.requests[i].Flags != 0:
+			case told[x.Target] || truth[x.Target] != x:
+				t.Fatalf("told as certain (-want +got):\n%s", cmp.Diff(truth[x.Target], x))
+			default:
+				told[x.Target] = true
+			}
+		}
+		stats := obs.tracker.Stats()
+		raced, kept := obs.counter("kernel.raced"), obs.counter("kernel.dropped.raced_requests")
+		missing := uint64(len(want) - len(told))
+		t.Logf("%d calls left out; %d of %d exchanges missing; %d requests kept, %d open, %d responses without a request", raced, missing, len(want), kept, stats.Raced, stats.Orphans)
+		if raced == 0 {
+			t.Error("no call was left out")
+		}
+		if missing > kept+stats.Raced+stats.Orphans {
+			t.Errorf("%d exchanges missing, not counted: %+v", missing, stats)
+		}
+		if seen := obs.counter("kernel.requests_seen"); seen != stats.Started+stats.InsideBody+kept {
+			t.Errorf("%d requests of the kernel side, %d dropped there, but %+v", seen, kept, stats)
+		}
+	})
+}
+
 func playRounds(t *testing.T, obs *observer, player *child, rounds int) (want, got []exchange) {
+	t.Helper()
+	want = play(t, obs, player, rounds)
+	got = obs.await(len(want))
+	if lost := obs.counter("kernel.dropped.ring_full"); lost > 0 {
+		t.Fatalf("%d records dropped: the test drains too slowly", lost)
+	}
+	return want, got
+}
+
+func play(t *testing.T, obs *observer, player *child, rounds int) (want []exchange) {
 	t.Helper()
 	player.begin(order{Scenario: "answer while the next request is read", Repeat: rounds})
 	done := make(chan []exchange)
@@ -96,11 +146,7 @@ func playRounds(t *testing.T, obs *observer, player *child, rounds int) (want, g
 			obs.drain()
 		}
 	}
-	got = obs.await(len(want))
-	if lost := obs.counter("kernel.dropped.ring_full"); lost > 0 {
-		t.Fatalf("%d records dropped: the test drains too slowly", lost)
-	}
-	return want, got
+	return want
 }
 
 // compareByTarget tells the first three that differ, and how many do.

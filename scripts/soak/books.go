@@ -16,7 +16,7 @@ import (
 const recursion = "kernel.dropped.recursion"
 
 // raced counts hooks that found another one on their connection, and it did not
-// leave in time: its CPU was taken away. What was told wrongly shows in the counts.
+// leave in time: its CPU was taken away. What was left out shows in the counts.
 const raced = "kernel.raced"
 
 // lossNames are the counters that say that something was seen, or was to be
@@ -73,17 +73,17 @@ func (c *checks) balance(got sums, end totals) {
 	n := got.selfCounters()
 	c.balanceKernel(n)
 	in := n["exchange.started"] + n["exchange.pipelined"] + n["exchange.orphan_responses"]
-	out := n["exchange.finished"] + end.Pending + n["exchange.dropped.not_http"] + n["exchange.dropped.queue_full"] + n["exchange.dropped.response_unseen"]
-	c.same("tracker: started + pipelined + orphans = finished + pending + not HTTP + refused + unseen", in, out)
+	out := n["exchange.finished"] + end.Pending + n["exchange.dropped.not_http"] + n["exchange.dropped.queue_full"] + n["exchange.dropped.response_unseen"] + n["exchange.dropped.raced"]
+	c.same("tracker: started + pipelined + orphans = finished + pending + not HTTP + refused + unseen + raced", in, out)
 	c.same("tracker: finished = recorded", n["exchange.finished"], n["stats.requests"])
 	c.balanceLines(got, end)
 }
 
 func (c *checks) balanceKernel(n map[string]uint64) {
-	told := n["exchange.started"] + n["exchange.inside_body"] + n["kernel.dropped.ring_full_requests"] + n["kernel.dropped.not_http_answer"]
-	c.that(n["kernel.requests_seen"] == told, "kernel: requests seen = started + inside a body + ring full + answer not HTTP",
-		"%d and %d + %d + %d + %d (%d pipelined, %d orphans, %d records behind a close)", n["kernel.requests_seen"],
-		n["exchange.started"], n["exchange.inside_body"], n["kernel.dropped.ring_full_requests"], n["kernel.dropped.not_http_answer"],
+	told := n["exchange.started"] + n["exchange.inside_body"] + n["kernel.dropped.ring_full_requests"] + n["kernel.dropped.not_http_answer"] + n["kernel.dropped.raced_requests"]
+	c.that(n["kernel.requests_seen"] == told, "kernel: requests seen = started + inside a body + ring full + answer not HTTP + raced",
+		"%d and %d + %d + %d + %d + %d (%d pipelined, %d orphans, %d records behind a close)", n["kernel.requests_seen"],
+		n["exchange.started"], n["exchange.inside_body"], n["kernel.dropped.ring_full_requests"], n["kernel.dropped.not_http_answer"], n["kernel.dropped.raced_requests"],
 		n["exchange.pipelined"], n["exchange.orphan_responses"], n["exchange.records_after_close"])
 }
 
