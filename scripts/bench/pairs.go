@@ -37,6 +37,7 @@ type figure func(sample) float64
 func perSecond(s sample) float64 { return s.perSecond }
 func p50(s sample) float64       { return float64(s.p50) }
 func p99(s sample) float64       { return float64(s.p99) }
+func part99(s sample) float64    { return float64(s.part99) }
 
 // ratio compares the run with the probe to the mean of its neighbours.
 func (p pair) ratio(of figure) float64 {

@@ -66,19 +66,20 @@ func (p pair) complete() bool { return p.with.miscounted == "" && len(p.with.los
 
 // figures of one variant under one load.
 type figures struct {
-	rate, p50, p99 quartiles // with the probe / without
-	cpu            quartiles // seconds per million requests
-	rssBytes       uint64    // highest of all runs
-	incomplete     int       // runs with a loss or a wrong count
-	lost           uint64    // events, over all runs
+	rate, p50, p99, part99 quartiles // with the probe / without
+	cpu                    quartiles // seconds per million requests
+	rssBytes               uint64    // highest of all runs
+	incomplete             int       // runs with a loss or a wrong count
+	lost                   uint64    // events, over all runs
 }
 
 func (r *result) figures() figures {
 	f := figures{
-		rate: across(r.counted, func(p pair) float64 { return p.ratio(perSecond) }),
-		p50:  across(r.counted, func(p pair) float64 { return p.ratio(p50) }),
-		p99:  across(r.counted, func(p pair) float64 { return p.ratio(p99) }),
-		cpu:  across(r.counted, func(p pair) float64 { return p.with.cpuPerMillion() }),
+		rate:   across(r.counted, func(p pair) float64 { return p.ratio(perSecond) }),
+		p50:    across(r.counted, func(p pair) float64 { return p.ratio(p50) }),
+		p99:    across(r.counted, func(p pair) float64 { return p.ratio(p99) }),
+		part99: across(r.counted, func(p pair) float64 { return p.ratio(part99) }),
+		cpu:    across(r.counted, func(p pair) float64 { return p.with.cpuPerMillion() }),
 	}
 	for _, p := range r.all() {
 		f.rssBytes = max(f.rssBytes, p.with.rssBytes)
@@ -103,19 +104,20 @@ func find(results []*result, name string) *result {
 
 // bareFigures are the runs without the probe, each once.
 type bareFigures struct {
-	rate, p50, p99 quartiles
-	// A bare run / the one before: of the rate, or of p50 at half load; and of p99.
-	noise, noiseP99 quartiles
+	rate, p50, p99, part99 quartiles
+	// A bare run / the one before: of the rate, or of p50 at half load; and of both p99.
+	noise, noiseP99, noisePart99 quartiles
 }
 
 func bareOf(results []*result, steadiness figure) bareFigures {
 	runs := map[sample]bool{}
-	var noise, noiseP99 []float64
+	var noise, noiseP99, noisePart99 []float64
 	for _, r := range results {
 		for _, p := range r.all() {
 			runs[p.before], runs[p.after] = true, true
 			noise = append(noise, p.noise(steadiness))
 			noiseP99 = append(noiseP99, p.noise(p99))
+			noisePart99 = append(noisePart99, p.noise(part99))
 		}
 	}
 	of := func(f figure) quartiles {
@@ -125,7 +127,10 @@ func bareOf(results []*result, steadiness figure) bareFigures {
 		}
 		return quartilesOf(values)
 	}
-	return bareFigures{rate: of(perSecond), p50: of(p50), p99: of(p99), noise: quartilesOf(noise), noiseP99: quartilesOf(noiseP99)}
+	return bareFigures{
+		rate: of(perSecond), p50: of(p50), p99: of(p99), part99: of(part99),
+		noise: quartilesOf(noise), noiseP99: quartilesOf(noiseP99), noisePart99: quartilesOf(noisePart99),
+	}
 }
 
 // goal is a figure to reach; must is the limit that is not negotiable. NaN

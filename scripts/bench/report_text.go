@@ -105,15 +105,17 @@ func (r *report) writeHalf(b *strings.Builder) {
 	}
 	bare := bareOf(r.half, p50)
 	fmt.Fprintf(b, "## Half load\n\n%.0f requests/s at a constant rate, half of the above, over %d connections. A latency counts from the moment the request was due.\n\n", r.bareRate/2, connections)
-	fmt.Fprintf(b, "| attached | p50, ratio | p99, ratio | CPU s per million requests | memory, MB | lost | pairs counted (discarded) |\n|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(b, "| nothing: p50 %s, p99 %s | %s | %s | | | | |\n", shortTime(bare.p50.median), shortTime(bare.p99.median),
-		ratio(bare.noise), ratio(bare.noiseP99))
+	fmt.Fprintf(b, "| attached | p50, ratio | p99, ratio | p99 of %d ms, ratio | CPU s per million requests | memory, MB | lost | pairs counted (discarded) |\n|---|---|---|---|---|---|---|---|\n", partLength.Milliseconds())
+	fmt.Fprintf(b, "| nothing: p50 %s, p99 %s, of %d ms %s | %s | %s | %s | | | | |\n", shortTime(bare.p50.median), shortTime(bare.p99.median),
+		partLength.Milliseconds(), shortTime(bare.part99.median), ratio(bare.noise), ratio(bare.noiseP99), ratio(bare.noisePart99))
 	for _, one := range r.half {
 		f := one.figures()
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %.1f | %d | %d (%d) |\n", one.variant.title, ratio(f.p50), ratio(f.p99),
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %.1f | %d | %d (%d) |\n", one.variant.title, ratio(f.p50), ratio(f.p99), ratio(f.part99),
 			number("%.2f", f.cpu.median), float64(f.rssBytes)/1e6, f.lost, len(one.counted), len(one.discarded))
 	}
-	b.WriteByte('\n')
+	fmt.Fprintf(b, "\n\"p99 of %d ms\" is the median of the 99th percentiles of parts of that length: of what happens most of the time. The one of a whole run says "+
+		"how often the machine had a bad moment. Half of what both CPUs do is what one can do: when the scheduler has put server and load generator on one, it takes "+
+		"next to nothing more for a queue that grows until they are parted again.\n\n", partLength.Milliseconds())
 }
 
 func (r *report) writeSwitches(b *strings.Builder) {

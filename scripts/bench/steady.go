@@ -112,12 +112,38 @@ func steadyLoad(address string, perSecond float64, length time.Duration) (sample
 	if err != nil {
 		return sample{}, err
 	}
+	part := typicalPart(s.latencies, int(perSecond*partLength.Seconds()))
 	slices.Sort(s.latencies)
-	at := func(q float64) time.Duration { return s.latencies[int(q*float64(n-1))] }
 	return sample{
-		perSecond: float64(sent) / took.Seconds(), p50: at(0.50), p99: at(0.99),
+		perSecond: float64(sent) / took.Seconds(), p50: at(s.latencies, 0.50), p99: at(s.latencies, 0.99), part99: part,
 		requests: uint64(sent + 1), // and the one of learn
 	}, nil
+}
+
+// partLength: a stall of the machine, or an unlucky choice of its scheduler, shows in
+// one part or a few, and in the 99th percentile of a whole run.
+const partLength = 50 * time.Millisecond
+
+// typicalPart is the median of the 99th percentiles of parts of n latencies, which it
+// sorts; 0 if there are fewer.
+func typicalPart(latencies []time.Duration, n int) time.Duration {
+	var parts []time.Duration
+	for part := range slices.Chunk(latencies, max(n, 1)) {
+		if len(part) == n {
+			slices.Sort(part)
+			parts = append(parts, at(part, 0.99))
+		}
+	}
+	if len(parts) == 0 {
+		return 0
+	}
+	slices.Sort(parts)
+	return at(parts, 0.5)
+}
+
+// at is the quantile q of sorted values.
+func at(sorted []time.Duration, q float64) time.Duration {
+	return sorted[int(q*float64(len(sorted)-1))]
 }
 
 // learn asks once to find the length of an answer, which is the same for all.

@@ -68,3 +68,20 @@ func TestSteadyLoadRefuses(t *testing.T) {
 		t.Error("no error for answers other than 200")
 	}
 }
+
+// One stall in many parts does not change the typical one.
+func TestTypicalPart(t *testing.T) {
+	var latencies []time.Duration
+	for i := range 1050 { // ten parts and a half
+		latencies = append(latencies, time.Duration(i%100))
+	}
+	for i := range 50 {
+		latencies[300+i] = time.Second
+	}
+	if got := typicalPart(latencies, 100); got != 98 {
+		t.Errorf("got %d, want 98", got)
+	}
+	if got := typicalPart(latencies, 2000); got != 0 {
+		t.Errorf("got %d for less than a part, want 0", got)
+	}
+}

@@ -19,6 +19,8 @@ const connections = 16
 type sample struct {
 	perSecond float64
 	p50, p99  time.Duration
+	// part99 is the 99th percentile of partLength, median of all parts; 0: not known.
+	part99 time.Duration
 	// requests were answered.
 	requests uint64
 	// open requests at most were sent but not waited for, so that the server
