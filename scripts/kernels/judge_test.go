@@ -31,6 +31,7 @@ func TestJudge(t *testing.T) {
 		{"traces", "6.12.1", result.Check{Kind: "trace", Source: "syscall", Detail: "basic", Requests: 200, Timed: 200}, ""},
 		{"traces nothing", "6.12.1", result.Check{Kind: "trace", Source: "syscall", Detail: "basic"}, "no requests"},
 		{"times are missing", "6.12.1", result.Check{Kind: "trace", Source: "syscall", Detail: "basic", Requests: 200, Timed: 199}, "199 of 200"},
+		{"a call was left out", "6.12.1", result.Check{Kind: "trace", Source: "syscall", Detail: "basic", Requests: 200, Timed: 199, LeftOut: 1, Untold: 1}, ""},
 		{"times without detail", "5.10.0", result.Check{Kind: "trace", Source: "syscall", Detail: "basic", Requests: 200, Timed: 200, Missing: task}, "200 of 200"},
 		{"two warnings", "5.10.0", result.Check{Kind: "run", Source: "auto", Detail: "basic", Requests: 200, Missing: []string{"a", "b"}}, "want one"},
 		{"one warning", "5.10.0", result.Check{Kind: "run", Source: "auto", Detail: "basic", Requests: 200, Missing: task}, ""},

@@ -92,5 +92,9 @@ func outcome(c result.Check) string {
 	if len(c.Problems) > 0 {
 		return "**failed**"
 	}
-	return fmt.Sprintf("%d of %d", c.Requests, c.Requests)
+	exact := fmt.Sprintf("%d of %d", c.Requests-c.Untold, c.Requests)
+	if c.LeftOut > 0 {
+		exact += fmt.Sprintf(" (calls left out, counted: %d)", c.LeftOut)
+	}
+	return exact
 }

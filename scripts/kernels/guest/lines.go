@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,12 +32,16 @@ type traced struct {
 }
 
 // readTrace returns the exchanges in the output of probe trace, how many of them
-// have parts of time, and what is wrong with any line by itself.
-func readTrace(output string) (all []exchange, timed int, problems []string) {
+// have parts of time, and what is wrong with any line by itself. If calls were left
+// out, a response may be told without its request, and so marked.
+func readTrace(output string, leftOut bool) (all []exchange, timed int, problems []string) {
 	for line := range strings.Lines(output) {
 		var l traced
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			problems = append(problems, fmt.Sprintf("unreadable line %q: %v", line, err))
+			continue
+		}
+		if leftOut && slices.Contains(l.Flags, "no_request") {
 			continue
 		}
 		all = append(all, l.exchange)

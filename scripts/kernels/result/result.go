@@ -52,6 +52,10 @@ type Check struct {
 	// Missed is kernel.dropped.recursion: how often the kernel did not run a
 	// program because a preempted task was in the middle of it.
 	Missed int `json:"missed,omitempty"`
+	// LeftOut is kernel.raced: calls that found another one on their connection, whose
+	// CPU had been taken away. Untold are the requests that are missing for that.
+	LeftOut int `json:"left_out,omitempty"`
+	Untold  int `json:"untold,omitempty"`
 	// Problems is what went wrong; empty is what it must be.
 	Problems []string  `json:"problems,omitempty"`
 	Programs []Program `json:"programs,omitempty"`
