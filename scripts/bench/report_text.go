@@ -160,14 +160,14 @@ func (r *report) writeMethod(b *strings.Builder) {
 - Every run takes %d s. A run with the probe stands between two without it, and the pair counts only if these agree
   within %.0f %% (requests/s at full load, p50 at half load) and no other program took more than %.0f %% of one CPU.
   Variants are taken in rounds, each round in a new random order; a bare run ends one pair and begins the next.
-- The probe is started anew for each run, with a statsd receiver on the loopback and a flush every second (the default
+- The probe is started anew for each run, and attached for %v when the load begins, with a statsd receiver on the loopback and a flush every second (the default
   is ten): its CPU time is that of all its threads during the load, its memory the highest resident set so far, buffers
   shared with the kernel included.
 - The requests in the statsd lines must be those that the load generator counts, except for the at most %d that wrk leaves
   behind unanswered; a difference, or any counter of a loss, makes the bench fail. Timings never do.
 - "Hooks and filters, nothing wanted" is %s: every socket is looked at once and skipped from then on.
 - With %s the same requests are counted twice, at the server's and at the client's end.
-`, "`"+benchPath+"`", "`return 200`", r.seconds, agreement*100, r.others*100, connections, "`--role client --port 1 --detail off`", "`--role both`")
+`, "`"+benchPath+"`", "`return 200`", r.seconds, agreement*100, r.others*100, warmUp, connections, "`--role client --port 1 --detail off`", "`--role both`")
 }
 
 // ratio prints a median with its quartiles.
