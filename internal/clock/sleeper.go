@@ -34,6 +34,9 @@ type Sleeper struct {
 // where a seccomp filter refuses it.
 func NewSleeper() (*Sleeper, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
+		return nil, fmt.Errorf("create timer: %w; allow timerfd_create and timerfd_settime in the seccomp filter", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create timer: %w", err)
 	}
