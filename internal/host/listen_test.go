@@ -5,6 +5,7 @@ package host
 import (
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -16,8 +17,9 @@ import (
 	"probe/pkg/stats"
 )
 
-// listenFull listens with a backlog and lets connections wait in the queue.
-func listenFull(t *testing.T, family, backlog, waiting int) (port uint16) {
+// listenFull listens on the loopback with a backlog and lets connections wait
+// in the queue. Sockets of two families may have the same port.
+func listenFull(t *testing.T, family, backlog, waiting int) netip.AddrPort {
 	t.Helper()
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -25,9 +27,8 @@ func listenFull(t *testing.T, family, backlog, waiting int) (port uint16) {
 	}
 	t.Cleanup(func() { unix.Close(fd) })
 	var address unix.Sockaddr = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
-	host := "127.0.0.1"
 	if family == unix.AF_INET6 {
-		address, host = &unix.SockaddrInet6{Addr: [16]byte{15: 1}}, "::1"
+		address = &unix.SockaddrInet6{Addr: [16]byte{15: 1}}
 	}
 	if err := unix.Bind(fd, address); err != nil {
 		t.Fatal(err)
@@ -39,24 +40,25 @@ func listenFull(t *testing.T, family, backlog, waiting int) (port uint16) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var at netip.AddrPort
 	switch b := bound.(type) {
 	case *unix.SockaddrInet4:
-		port = uint16(b.Port)
+		at = netip.AddrPortFrom(netip.AddrFrom4(b.Addr), uint16(b.Port))
 	case *unix.SockaddrInet6:
-		port = uint16(b.Port)
+		at = netip.AddrPortFrom(netip.AddrFrom16(b.Addr), uint16(b.Port))
 	}
 	for range waiting {
-		c, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
+		c, err := net.Dial("tcp", at.String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
 	}
-	return port
+	return at
 }
 
-// ssListening is what ss tells of a port: address, Recv-Q and Send-Q.
-func ssListening(t *testing.T, port uint16) (out []stats.ListenSocket) {
+// ssListening is what ss tells of an address: Recv-Q and Send-Q.
+func ssListening(t *testing.T, at netip.AddrPort) (out []stats.ListenSocket) {
 	t.Helper()
 	text, err := exec.Command("ss", "-H", "-l", "-t", "-n").Output()
 	if err != nil {
@@ -67,8 +69,7 @@ func ssListening(t *testing.T, port uint16) (out []stats.ListenSocket) {
 		if len(f) < 4 {
 			t.Fatalf("line of ss: %q", line)
 		}
-		host, p, err := net.SplitHostPort(f[3])
-		if err != nil || p != strconv.Itoa(int(port)) {
+		if f[3] != at.String() {
 			continue
 		}
 		length, err1 := strconv.ParseUint(f[1], 10, 32)
@@ -76,14 +77,16 @@ func ssListening(t *testing.T, port uint16) (out []stats.ListenSocket) {
 		if err1 != nil || err2 != nil {
 			t.Fatalf("line of ss: %q", line)
 		}
-		out = append(out, stats.ListenSocket{Address: host, Port: port, Length: uint32(length), Limit: uint32(limit)})
+		out = append(out, stats.ListenSocket{
+			Address: at.Addr().String(), Port: at.Port(), Length: uint32(length), Limit: uint32(limit),
+		})
 	}
 	return out
 }
 
 // The accept queues are those that ss shows.
 func TestListenLikeSS(t *testing.T) {
-	ports := []uint16{
+	sockets := []netip.AddrPort{
 		listenFull(t, unix.AF_INET, 8, 5),
 		listenFull(t, unix.AF_INET6, 3, 2),
 		listenFull(t, unix.AF_INET, 1, 2), // one more than the limit
@@ -92,10 +95,10 @@ func TestListenLikeSS(t *testing.T) {
 	if state.Listen == nil || state.Listen.Counters == nil {
 		t.Fatalf("no sockets or counters: %+v", state.Missing)
 	}
-	for i, port := range ports {
+	for _, at := range sockets {
 		var got []stats.ListenSocket
 		for _, s := range state.Listen.Sockets {
-			if s.Port == port {
+			if s.Address == at.Addr().String() && s.Port == at.Port() {
 				if s.Inode == 0 {
 					t.Error("no inode")
 				}
@@ -103,8 +106,8 @@ func TestListenLikeSS(t *testing.T) {
 				got = append(got, s)
 			}
 		}
-		if diff := cmp.Diff(ssListening(t, port), got); diff != "" || len(got) != 1 {
-			t.Errorf("socket %d (-ss +got):\n%s", i, diff)
+		if diff := cmp.Diff(ssListening(t, at), got); diff != "" || len(got) != 1 {
+			t.Errorf("%s: %d sockets (-ss +got):\n%s", at, len(got), diff)
 		}
 	}
 }
@@ -113,9 +116,9 @@ func TestListenLikeSS(t *testing.T) {
 func TestListenOverflow(t *testing.T) {
 	r := newReader(t, Options{})
 	before := r.look(t, 0).Listen.Counters.Total
-	port := listenFull(t, unix.AF_INET, 0, 1)
+	at := listenFull(t, unix.AF_INET, 0, 1)
 	d := net.Dialer{Timeout: 300e6}
-	if c, err := d.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))); err == nil {
+	if c, err := d.Dial("tcp", at.String()); err == nil {
 		defer c.Close() // the handshake may end without a place in the queue
 	}
 	after := r.look(t, 1).Listen.Counters.Total
@@ -148,7 +151,7 @@ func TestListenersRefused(t *testing.T) {
 	r := newReader(t, Options{MaxListeners: 1})
 	state := r.look(t, 0)
 	if n := len(state.Listen.Sockets); n != 1 || state.Listen.Sockets[0].Length == 0 || state.Listen.Refused == 0 {
-		t.Errorf("%d sockets, %+v, full is %d", n, state.Listen, full)
+		t.Errorf("%d sockets, %+v, full is %s", n, state.Listen, full)
 	}
 	if got := r.counter("host.listeners_refused"); got != uint64(state.Listen.Refused) {
 		t.Errorf("%d refused, counted %d", state.Listen.Refused, got)
