@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,8 +157,36 @@ func runPod(t *testing.T, runc string, p pod) {
 	if err := os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	tidyGroups(t, group)
 	t.Cleanup(func() { exec.Command(runc, "--root", p.state, "delete", "--force", p.id).Run() })
 	command(t, runc, "--root", p.state, "run", "--detach", "--bundle", bundle, p.id)
+}
+
+// tidyGroups removes the control groups that a runtime leaves behind above one
+// of a container, in every hierarchy, when the test is over: those that were not
+// there before.
+func tidyGroups(t *testing.T, group string) {
+	t.Helper()
+	above := func() (dirs []string) { // the deepest first
+		for parent := filepath.Dir(group); parent != "/"; parent = filepath.Dir(parent) {
+			for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
+				found, err := filepath.Glob(root + parent)
+				if err != nil {
+					t.Fatal(err)
+				}
+				dirs = append(dirs, found...)
+			}
+		}
+		return dirs
+	}
+	before := above()
+	t.Cleanup(func() {
+		for _, dir := range above() {
+			if !slices.Contains(before, dir) {
+				os.Remove(dir) // it stays if it is in use
+			}
+		}
+	})
 }
 
 // Two real containers of runc, in bundles and cgroups laid out as containerd
@@ -202,6 +231,7 @@ func TestRealPodman(t *testing.T) {
 	t.Setenv("HOST_ROOT", host)
 	storage := []string{"--runtime", runc, "--cgroup-manager", "cgroupfs", "--storage-driver", "vfs",
 		"--root", filepath.Join(host, "var/lib/containers/storage"), "--runroot", filepath.Join(host, "run")}
+	tidyGroups(t, "/libpod_parent/conmon/process")
 	run := func(name string) string {
 		address := freeAddress(t)
 		t.Cleanup(func() { exec.Command(podman, append(storage, "rm", "--force", "--time", "0", name)...).Run() })

@@ -86,6 +86,7 @@ func (h *hostWatch) start(ctx context.Context) {
 func (h *hostWatch) close() {
 	if h != nil {
 		h.snapshots.Close()
+		h.reader.Close()
 	}
 }
 

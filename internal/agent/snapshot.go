@@ -85,6 +85,7 @@ func takeReport(ctx context.Context, o SnapshotOptions) (*hostReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer reader.Close()
 	s, err := stats.NewSnapshotter(stats.SnapshotterOptions{Thresholds: o.Thresholds, Interval: o.Interval, Now: mono})
 	if err != nil {
 		return nil, err

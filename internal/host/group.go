@@ -4,10 +4,6 @@ package host
 
 import (
 	"bytes"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -21,40 +17,41 @@ const noLimit = 1 << 62
 // readGroup reads what the hierarchies know of a group; false: it is gone.
 func (r *Reader) readGroup(g *group) (stats.Service, bool) {
 	s := stats.Service{Name: g.name, Cgroup: g.path, CPU: r.groupCPU(g), Memory: r.groupMemory(g)}
-	if g.hasPSI {
-		s.PSI = stats.PSI{CPU: groupPressure(g, "cpu"), Memory: groupPressure(g, "memory"), IO: groupPressure(g, "io")}
+	s.PSI = stats.PSI{
+		CPU: parsePressure(r.read(g, filePressureCPU)), Memory: parsePressure(r.read(g, filePressureMem)), IO: parsePressure(r.read(g, filePressureDisk)),
 	}
-	return s, s.CPU != nil || s.Memory != nil
+	alive := s.CPU != nil || s.Memory != nil
+	if !alive {
+		g.close()
+	}
+	return s, alive
 }
 
-// groupPressure has the library parse the file of a control group, which has
-// the format of those in /proc/pressure and another name.
-func groupPressure(g *group, resource string) *stats.Pressure {
-	p, err := pressureOf(g.psi, "../"+resource+".pressure")
+// read returns the text of a file of a group, nil when it is not there. It is
+// valid until the next call.
+func (r *Reader) read(g *group, file int) []byte {
+	text, err := g.files[file].read(r.buf, r.keep)
 	if err != nil {
 		return nil
 	}
-	return p
+	return text
 }
 
 func (r *Reader) groupCPU(g *group) *stats.ServiceCPU {
 	out := &stats.ServiceCPU{}
+	text := r.read(g, fileCPU)
 	used := false
-	if g.dirs.unified != "" {
-		text, _ := r.readFile(filepath.Join(g.dirs.unified, "cpu.stat"))
-		out.TotalUsed, used = keyedDuration(text, "usage_usec", time.Microsecond)
-		if d, known := keyedDuration(text, "throttled_usec", time.Microsecond); known {
-			out.TotalThrottled = &d
-		}
+	out.TotalUsed, used = keyedDuration(text, "usage_usec", time.Microsecond)
+	if d, known := keyedDuration(text, "throttled_usec", time.Microsecond); known {
+		out.TotalThrottled = &d
 	}
-	if !used && g.dirs.cpuacct != "" {
+	if !used {
 		var ns uint64
-		ns, used = r.number(filepath.Join(g.dirs.cpuacct, "cpuacct.usage"))
+		ns, used = parseNumber(r.read(g, fileUsage))
 		out.TotalUsed = time.Duration(ns)
 	}
-	if out.TotalThrottled == nil && g.dirs.cpu != "" {
-		text, _ := r.readFile(filepath.Join(g.dirs.cpu, "cpu.stat"))
-		if d, known := keyedDuration(text, "throttled_time", time.Nanosecond); known {
+	if out.TotalThrottled == nil {
+		if d, known := keyedDuration(r.read(g, fileThrottled), "throttled_time", time.Nanosecond); known {
 			out.TotalThrottled = &d
 		}
 	}
@@ -65,31 +62,63 @@ func (r *Reader) groupCPU(g *group) *stats.ServiceCPU {
 }
 
 func (r *Reader) groupMemory(g *group) *stats.ServiceMemory {
-	dir, current, limit := g.dirs.unified, "memory.current", "memory.max"
-	if g.dirs.memory != "" {
-		dir, current, limit = g.dirs.memory, "memory.usage_in_bytes", "memory.limit_in_bytes"
-	}
-	if dir == "" {
-		return nil
-	}
-	used, known := r.number(filepath.Join(dir, current))
+	used, known := parseNumber(r.read(g, fileMemory))
 	if !known {
 		return nil
 	}
 	out := &stats.ServiceMemory{Used: used}
-	if n, known := r.number(filepath.Join(dir, limit)); known && n < noLimit {
+	if n, known := parseNumber(r.read(g, fileMemoryLimit)); known && n < noLimit { // "max" is no number
 		out.Limit = n
 	}
 	return out
 }
 
-// number reads a file that holds one number; "max" is not one.
-func (r *Reader) number(path string) (uint64, bool) {
-	text, err := r.readFile(path)
-	if err != nil {
-		return 0, false
+// parsePressure reads a pressure file (Documentation/accounting/psi.rst), nil
+// when it names no stall. The library that reads the host's would open the file
+// each time.
+func parsePressure(text []byte) *stats.Pressure {
+	p := &stats.Pressure{}
+	for line := range bytes.Lines(text) {
+		kind, rest, _ := bytes.Cut(bytes.TrimSpace(line), []byte{' '})
+		stall, ok := parseStall(rest)
+		switch {
+		case !ok:
+		case string(kind) == "some":
+			p.Some = stall
+		case string(kind) == "full":
+			p.Full = stall
+		}
 	}
-	return parseNumber(text)
+	if p.Some == nil && p.Full == nil {
+		return nil
+	}
+	return p
+}
+
+// parseStall reads "avg10=0.00 avg60=0.00 avg300=0.00 total=0"; total is in
+// microseconds.
+func parseStall(text []byte) (*stats.Stall, bool) {
+	s, total := &stats.Stall{}, false
+	for field := range bytes.FieldsSeq(text) {
+		key, value, _ := bytes.Cut(field, []byte{'='})
+		var err error
+		switch string(key) {
+		case "avg10":
+			s.Avg10, err = strconv.ParseFloat(string(value), 64)
+		case "avg60":
+			s.Avg60, err = strconv.ParseFloat(string(value), 64)
+		case "avg300":
+			s.Avg300, err = strconv.ParseFloat(string(value), 64)
+		case "total":
+			var us uint64
+			us, err = strconv.ParseUint(string(value), 10, 63)
+			s.Total, total = time.Duration(us)*time.Microsecond, true
+		}
+		if err != nil {
+			return nil, false
+		}
+	}
+	return s, total
 }
 
 func parseNumber(text []byte) (uint64, bool) {
@@ -111,18 +140,4 @@ func flatKeyed(text []byte, key string) (uint64, bool) {
 func keyedDuration(text []byte, key string, unit time.Duration) (time.Duration, bool) {
 	n, known := flatKeyed(text, key)
 	return time.Duration(n) * unit, known
-}
-
-// readFile returns the first maxFileBytes of a file, valid until the next call.
-func (r *Reader) readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read control group: %w", err)
-	}
-	defer f.Close()
-	n, err := f.Read(r.buf)
-	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("read control group: %w", err)
-	}
-	return r.buf[:n], nil
 }

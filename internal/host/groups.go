@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/prometheus/procfs"
 )
 
 // layout is where the hierarchies of control groups are mounted; "" is not
@@ -43,13 +41,30 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// group is the control group of a service, with its directory in each
-// hierarchy that has it.
+// The files of a group that are read. Of a host with version 1 and 2 some are
+// in one hierarchy and some in the other.
+const (
+	fileCPU          = iota // cpu.stat of version 2
+	fileUsage               // cpuacct.usage
+	fileThrottled           // cpu.stat of version 1
+	fileMemory              // memory.current or memory.usage_in_bytes
+	fileMemoryLimit         // memory.max or memory.limit_in_bytes
+	filePressureCPU         // cpu.pressure
+	filePressureMem         // memory.pressure
+	filePressureDisk        // io.pressure
+	groupFiles
+)
+
+// group is the control group of a service.
 type group struct {
 	name, path string
-	dirs       layout
-	psi        procfs.FS
-	hasPSI     bool
+	files      [groupFiles]kept
+}
+
+func (g *group) close() {
+	for i := range g.files {
+		g.files[i].close()
+	}
 }
 
 // services reads every known group; the list of them is made anew after
@@ -71,7 +86,7 @@ func (l *look) services() {
 			l.listed = -1
 			continue
 		}
-		pressure = pressure || g.hasPSI
+		pressure = pressure || g.files[filePressureCPU].path != ""
 		l.state.Services = append(l.state.Services, s)
 	}
 	l.state.ServicesRefused = l.beyond
@@ -85,7 +100,7 @@ func (l *look) services() {
 
 // list finds the groups of services.
 func (r *Reader) list() {
-	w := walker{found: make(map[string]bool), read: r.readFile}
+	w := walker{found: make(map[string]bool), buf: r.buf}
 	for _, root := range []string{r.layout.unified, r.layout.cpuacct, r.layout.memory} {
 		if root != "" {
 			w.root, w.unified = root, root == r.layout.unified
@@ -96,7 +111,8 @@ func (r *Reader) list() {
 	r.beyond = max(len(paths)-r.opt.MaxServices, 0) + w.refused
 	r.servicesRefused.Add(uint64(r.beyond))
 	paths = paths[:min(len(paths), r.opt.MaxServices)]
-	r.groups = r.groups[:0]
+	before := r.groups
+	r.groups = make([]group, 0, len(paths))
 	names := make(map[string]bool, len(paths))
 	for _, path := range paths {
 		names[pathName(path)] = true
@@ -109,24 +125,45 @@ func (r *Reader) list() {
 		names[g.name] = true
 		r.groups = append(r.groups, g)
 	}
+	adopt(r.groups, before)
 	slices.SortFunc(r.groups, func(a, b group) int { return strings.Compare(a.name, b.name) })
 }
 
-func (l layout) group(path string) group {
-	in := func(root, file string) string {
-		if root == "" || !exists(filepath.Join(root, path, file)) {
-			return ""
-		}
-		return filepath.Join(root, path)
+// adopt takes over the open files of groups that are in both lists, and closes
+// those of the others.
+func adopt(now, before []group) {
+	at := make(map[string]*group, len(now))
+	for i := range now {
+		at[now[i].path] = &now[i]
 	}
-	g := group{name: serviceName(path), path: path, dirs: layout{
-		unified: in(l.unified, "cpu.stat"), cpuacct: in(l.cpuacct, "cpuacct.usage"),
-		cpu: in(l.cpu, "cpu.stat"), memory: in(l.memory, "memory.usage_in_bytes"),
-	}}
-	if g.dirs.unified != "" && exists(filepath.Join(g.dirs.unified, "cpu.pressure")) {
-		var err error
-		g.psi, err = procfs.NewFS(g.dirs.unified)
-		g.hasPSI = err == nil
+	for i := range before {
+		if g := at[before[i].path]; g != nil {
+			for f := range g.files {
+				g.files[f].adopt(&before[i].files[f])
+			}
+		}
+		before[i].close()
+	}
+}
+
+func (l layout) group(path string) group {
+	g := group{name: serviceName(path), path: path}
+	in := func(root, file string) string {
+		if full := filepath.Join(root, path, file); root != "" && exists(full) {
+			return full
+		}
+		return ""
+	}
+	for file, full := range map[int]string{
+		fileCPU: in(l.unified, "cpu.stat"), fileUsage: in(l.cpuacct, "cpuacct.usage"), fileThrottled: in(l.cpu, "cpu.stat"),
+		fileMemory: in(l.memory, "memory.usage_in_bytes"), fileMemoryLimit: in(l.memory, "memory.limit_in_bytes"),
+		filePressureCPU: in(l.unified, "cpu.pressure"), filePressureMem: in(l.unified, "memory.pressure"),
+		filePressureDisk: in(l.unified, "io.pressure"),
+	} {
+		g.files[file].path = full
+	}
+	if g.files[fileMemory].path == "" {
+		g.files[fileMemory].path, g.files[fileMemoryLimit].path = in(l.unified, "memory.current"), in(l.unified, "memory.max")
 	}
 	return g
 }
@@ -148,7 +185,7 @@ func pathName(path string) string { return strings.TrimPrefix(path, "/") }
 type walker struct {
 	root    string
 	unified bool
-	read    func(path string) ([]byte, error)
+	buf     []byte
 	found   map[string]bool
 	visited int
 	refused int // directories not looked at
@@ -198,7 +235,7 @@ func (w *walker) children(path string) []string {
 // populated reports whether there are processes in the group or below it.
 func (w *walker) populated(path string, depth int) bool {
 	if w.unified {
-		events, err := w.read(filepath.Join(w.root, path, "cgroup.events"))
+		events, err := readFile(filepath.Join(w.root, path, "cgroup.events"), w.buf)
 		n, known := flatKeyed(events, "populated")
 		return err == nil && known && n > 0
 	}
@@ -215,6 +252,6 @@ func (w *walker) populated(path string, depth int) bool {
 }
 
 func (w *walker) hasProcesses(path string) bool {
-	procs, err := w.read(filepath.Join(w.root, path, "cgroup.procs"))
+	procs, err := readFile(filepath.Join(w.root, path, "cgroup.procs"), w.buf)
 	return err == nil && len(procs) > 0
 }

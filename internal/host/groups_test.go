@@ -191,6 +191,38 @@ func TestServicesRefused(t *testing.T) {
 	}
 }
 
+// The limit of open files decides whether those of groups stay open, and makes
+// no other difference.
+func TestGroupsWithoutKeptFiles(t *testing.T) {
+	t.Parallel()
+	r, want := look2(t, Options{}, version2, ".")
+	if !r.keep {
+		t.Fatal("the limit of open files is too low for this test")
+	}
+	opt := Options{ProcRoot: r.opt.ProcRoot, SysRoot: r.opt.SysRoot}
+	once := newReader(t, opt)
+	once.keep = false
+	state := once.look(t, 0)
+	for _, g := range once.groups {
+		for _, f := range g.files {
+			if f.file != 0 {
+				t.Errorf("%s is open", f.path)
+			}
+		}
+	}
+	kept := newReader(t, opt)
+	kept.look(t, 0)
+	if diff := cmp.Diff(state.Services, kept.look(t, 0).Services); diff != "" || len(want.Services) != len(state.Services) {
+		t.Errorf("%d services (-opened +kept):\n%s", len(state.Services), diff)
+	}
+	if open := kept.groups[0].files[fileCPU].file != 0; !open {
+		t.Error("no file is kept")
+	}
+	if mayKeep(1 << 40) {
+		t.Error("there is room for any number of groups")
+	}
+}
+
 // A group that goes makes the list anew; a new one is found by itself.
 func TestGroupsComeAndGo(t *testing.T) {
 	t.Parallel()
@@ -234,26 +266,6 @@ func FuzzFlatKeyed(f *testing.F) {
 		}
 		parseNumber(text)
 	})
-}
-
-// BenchmarkReadHostFull is a look with as many services as are read at most;
-// their files are ordinary ones, so the kernel's part is not in it.
-func BenchmarkReadHostFull(b *testing.B) {
-	sys := b.TempDir()
-	for i := range DefaultMaxServices {
-		for name, text := range version2(1) {
-			if rest, ours := strings.CutPrefix(name, "system.slice/nginx.service/"); ours {
-				write(b, filepath.Join(sys, "fs", "cgroup"), map[string]string{fmt.Sprintf("s%d.service/%s", i, rest): text})
-			}
-		}
-	}
-	write(b, filepath.Join(sys, "fs", "cgroup"), map[string]string{"cgroup.controllers": ""})
-	r := newReader(b, Options{SysRoot: sys})
-	for b.Loop() {
-		if n := len(r.look(b, 0).Services); n != DefaultMaxServices {
-			b.Fatalf("%d services", n)
-		}
-	}
 }
 
 // No two services have the same name: what is sent under one would be of both.

@@ -6,7 +6,8 @@
 // in the state.
 //
 // proc.go is what /proc tells, listen.go asks the kernel for listening sockets,
-// groups.go finds the control groups of services and group.go reads one.
+// groups.go finds the control groups of services, group.go reads one, through
+// files that stay open (kept.go).
 package host
 
 import (
@@ -32,6 +33,8 @@ type Reader struct {
 	// listed counts the looks since groups was made; -1 asks for a new list.
 	listed int
 	buf    []byte
+	// keep: the files of groups stay open.
+	keep bool
 
 	servicesRefused, listenersRefused atomic.Uint64
 }
@@ -46,7 +49,16 @@ func New(opt Options) (*Reader, error) {
 	}
 	return &Reader{
 		opt: opt, proc: proc, layout: findLayout(opt.SysRoot), listed: -1, buf: make([]byte, maxFileBytes),
+		keep: mayKeep(opt.MaxServices),
 	}, nil
+}
+
+// Close closes the files that are open between two looks. It must not be called
+// during one; a later look opens them again.
+func (r *Reader) Close() {
+	for i := range r.groups {
+		r.groups[i].close()
+	}
 }
 
 // ReadHost looks at everything once; it is a stats.HostReader. The error is

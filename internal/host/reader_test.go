@@ -25,6 +25,7 @@ func newReader(t testing.TB, opt Options) testReader {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(r.Close)
 	return testReader{r}
 }
 
