@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"probe/internal/testutil"
 )
 
 // since is a clock for tests that wait for real.
@@ -44,7 +46,7 @@ func newPeer(t *testing.T, scheme Scheme) *peer {
 	p := &peer{t: t, conns: map[net.Conn]bool{}}
 	p.target = Target{Scheme: scheme, Path: filepath.Join(t.TempDir(), "s")}
 	if scheme == TCP {
-		p.target = Target{Scheme: TCP, Host: "127.0.0.1"}
+		p.target = local(TCP, testutil.FreePort(t)) // it listens there again later
 	}
 	p.start()
 	t.Cleanup(p.stop)
@@ -60,9 +62,6 @@ func (p *peer) start() {
 	l, err := smallBuffers().Listen(context.Background(), network, address)
 	if err != nil {
 		p.t.Fatal(err)
-	}
-	if p.target.Scheme == TCP {
-		p.target.Port = l.Addr().(*net.TCPAddr).AddrPort().Port()
 	}
 	p.mu.Lock()
 	p.listen, p.marked = l, false

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"probe/internal/testutil"
 )
 
 // Receivers that are too large for every run: make test-receivers.
@@ -35,7 +37,7 @@ type collectd struct {
 
 func TestRealCollectd(t *testing.T) {
 	dir := t.TempDir()
-	port := freePort(t)
+	port := testutil.FreePort(t)
 	config := writeConfig(t, "collectd.conf", fmt.Sprintf(`
 BaseDir "%[1]s"
 PIDFile "%[1]s/pid"
@@ -142,7 +144,7 @@ type netdata struct {
 
 func TestRealNetdata(t *testing.T) {
 	dir := t.TempDir()
-	port, web := freePort(t), freePort(t)
+	port, web := testutil.FreePort(t), testutil.FreePort(t)
 	config := writeConfig(t, "netdata.conf", fmt.Sprintf(`
 [global]
   run as user = root
@@ -243,7 +245,7 @@ type telegraf struct {
 
 func TestRealTelegraf(t *testing.T) {
 	path := tool(t, "telegraf")
-	udp, tcp := freePort(t), freePort(t)
+	udp, tcp := testutil.FreePort(t), testutil.FreePort(t)
 	file := filepath.Join(t.TempDir(), "out")
 	config := writeConfig(t, "telegraf.conf", fmt.Sprintf(`
 [agent]

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"probe/internal/testutil"
 )
 
 // Receivers that run here for real. scripts/install-test-deps.sh installs them.
@@ -55,27 +56,6 @@ func startProcess(t *testing.T, name string, args ...string) {
 	})
 }
 
-// freePort is one that nobody uses, for UDP and TCP, at this moment.
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := l.Addr().(*net.TCPAddr).AddrPort()
-		u, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
-		_ = l.Close()
-		if err != nil {
-			continue
-		}
-		_ = u.Close()
-		return address.Port()
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
 func local(scheme Scheme, port uint16) Target {
 	return Target{Scheme: scheme, Host: "127.0.0.1", Port: port}
 }
@@ -89,7 +69,7 @@ type etsy struct {
 func TestRealEtsyStatsd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	port, admin := freePort(t), freePort(t)
+	port, admin := testutil.FreePort(t), testutil.FreePort(t)
 	socket := filepath.Join(dir, "s")
 	backend, err := filepath.Abs("testdata/dump.js")
 	if err != nil {
@@ -196,7 +176,7 @@ type statsdExporter struct {
 
 func TestRealStatsdExporter(t *testing.T) {
 	t.Parallel()
-	port, web := freePort(t), freePort(t)
+	port, web := testutil.FreePort(t), testutil.FreePort(t)
 	socket := filepath.Join(t.TempDir(), "s")
 	r := statsdExporter{url: fmt.Sprintf("http://127.0.0.1:%d", web)}
 	startProcess(t, tool(t, "statsd_exporter"),
