@@ -86,13 +86,22 @@ func (h *headCache) newRequest(k *knownRequest, b []byte, r *http1.Request) http
 	}
 	k.raw = append(k.raw[:0], b[:r.HeadLen]...)
 	k.head = *r
-	// The first bytes that are equal will do: they are equal.
-	k.hostFrom = max(bytes.Index(k.raw, r.Host), 0)
+	k.hostFrom = hostFrom(k.raw, r)
 	pointInto(k.raw, &k.head, k.hostFrom)
 	h.ids++
 	k.id, k.size = h.ids, requestSize(r)
 	h.id = k.id
 	return v
+}
+
+// hostFrom is where the host stands in a head: any bytes that are equal will do.
+// Mostly it is the first header, seldom a part of the target.
+func hostFrom(raw []byte, r *http1.Request) int {
+	headers := r.Skipped + len(r.Method) + 1 + len(r.Target)
+	if i := bytes.Index(raw[headers:], r.Host); i >= 0 {
+		return headers + i
+	}
+	return max(bytes.Index(raw, r.Host), 0)
 }
 
 // requestSize is the length of the whole request; 0: its end is not certain.

@@ -5,6 +5,7 @@ package route
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
@@ -23,6 +24,16 @@ func BenchmarkTemplate(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			table.derive(target)
+		}
+	})
+	b.Run("never_again", func(b *testing.B) {
+		table := tableOf(b, Options{})
+		target := append(make([]byte, 0, 64), "/api/v1/users/"...)
+		n := uint64(0)
+		b.ReportAllocs()
+		for b.Loop() {
+			n++
+			table.template(strconv.AppendUint(target, n, 10))
 		}
 	})
 	b.Run("derived_100_patterns", func(b *testing.B) {

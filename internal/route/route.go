@@ -59,7 +59,7 @@ type Options struct {
 	// (default 2000); later ones become Other.
 	MaxRoutes int
 	// CacheSize is the number of paths whose template is remembered (default
-	// 8192). At the limit all are forgotten.
+	// 8192), once they have come a second time. At the limit all are forgotten.
 	CacheSize int
 }
 
@@ -150,7 +150,7 @@ func (t *table) template(target []byte) string {
 		return s
 	}
 	s := t.derive(path)
-	if len(path) <= maxCachedPath {
+	if len(path) <= maxCachedPath && t.all.cameBefore(path) {
 		t.all.makeCacheRoom()
 		t.cache[string(path)] = s
 		t.all.cached++
@@ -238,13 +238,17 @@ func (t *table) render(path []byte) (capped bool) {
 			break
 		}
 		buf = append(buf, '/')
-		var whole bool
-		buf, whole = appendSegment(buf, seg, more && isVersionHolder(before))
+		whole, next := false, at.child(seg)
+		if next != nil && next.word {
+			buf = append(buf, seg...)
+		} else {
+			buf, whole = appendSegment(buf, seg, more && isVersionHolder(before))
+			next = at.child(buf[start+1:])
+		}
 		if len(buf) > maxTemplate-len(rest) {
 			buf = append(buf[:start], rest...)
 			break
 		}
-		next := at.child(buf[start+1:])
 		if next == nil && !whole && at.words() >= t.all.opts.MaxChildren {
 			capped, whole = true, true
 			buf = append(buf[:start], rest...)

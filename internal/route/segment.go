@@ -97,7 +97,7 @@ func isVisible(seg []byte) bool {
 // identifier returns the placeholder of a string that is an identifier of a
 // definite form, else "". The order matters: the narrower form comes first.
 func identifier(b []byte, s *shape) string {
-	if isEmail(b) {
+	if s.others > 0 && isEmail(b) { // the @
 		return phEmail
 	}
 	if s.digits == 0 {

@@ -3,6 +3,7 @@
 package route
 
 import (
+	"hash/maphash"
 	"strings"
 	"time"
 )
@@ -15,6 +16,9 @@ const (
 	// routesFactor times MaxRoutes is how many templates all services have
 	// together.
 	routesFactor = 2
+	// onceSlots is how many paths are remembered that came once: a path is
+	// cached when it comes again, because many never do.
+	onceSlots = 8192
 	// idleService is how long a service is remembered that is not asked for.
 	idleService = 5 * time.Minute
 )
@@ -37,6 +41,9 @@ type Services struct {
 	stats    Stats
 	// routes and cached are of all tables, routes without patterns.
 	routes, cached int
+	// once holds, by their hash, paths that were asked for and are not cached.
+	once     [onceSlots]uint32
+	onceSeed maphash.Seed
 	// maxServices and maxRoutes are the limits, for all services.
 	maxServices, maxRoutes int
 }
@@ -48,6 +55,7 @@ func NewServices(opts Options) (*Services, error) {
 		return nil, err
 	}
 	s := &Services{opts: opts.withDefaults(), tables: make(map[string]*table), maxServices: maxServices}
+	s.onceSeed = maphash.MakeSeed()
 	s.rootPath, s.buf = []byte("/"), make([]byte, 0, 2*maxTemplate)
 	s.maxRoutes = routesFactor * s.opts.MaxRoutes
 	for _, text := range opts.Patterns {
@@ -126,6 +134,17 @@ func (s *Services) drop(t *table) {
 	s.routes -= len(t.routes) - len(s.patterns)
 	s.cached -= len(t.cache)
 	delete(s.tables, t.service)
+}
+
+// cameBefore reports whether a path was asked for not long ago, and notes it.
+func (s *Services) cameBefore(path []byte) bool {
+	hash := maphash.Bytes(s.onceSeed, path)
+	at := &s.once[hash%onceSlots]
+	if *at == uint32(hash>>32) {
+		return true
+	}
+	*at = uint32(hash >> 32)
+	return false
 }
 
 // makeCacheRoom empties all caches when they are full.

@@ -11,6 +11,8 @@ type node struct {
 	children map[string]*node
 	// named counts the children that are words, not whole placeholders.
 	named int
+	// word: the template of this segment is itself, wherever it stands.
+	word bool
 }
 
 func (n *node) child(seg []byte) *node {
@@ -39,8 +41,16 @@ func (n *node) insert(template string) {
 			n.children[seg] = next
 			if !isPlaceholder(seg) {
 				n.named++
+				next.word = isWord(seg)
 			}
 		}
 		n = next
 	}
+}
+
+// isWord reports whether appendSegment leaves a segment as it is, wherever it
+// stands: as a version it leaves more.
+func isWord(seg string) bool {
+	out, whole := appendSegment(nil, []byte(seg), false)
+	return !whole && string(out) == seg
 }
