@@ -55,6 +55,8 @@ enum probe_has {
 	PROBE_HAS_LOOP = 4096,
 	/* What was open on the connection before is not known any more. */
 	PROBE_HAS_ANEW = 8192,
+	/* start_ns is known to a tick of the kernel only */
+	PROBE_HAS_ROUGH = 16384,
 };
 
 /* Where the time of a thread goes. */
@@ -192,6 +194,7 @@ struct probe_config {
 	__u32 self_tgid;     /* never observed */
 	__u32 capture_bytes; /* 1..PROBE_HEAD_MAX */
 	__u32 ring_alarm;    /* with so many bytes in the ring a waiting reader is woken */
+	__u32 tick_ns;       /* of the kernel's clock, 1/CONFIG_HZ s; 0: not known */
 	__u8 want_server;
 	__u8 want_client;
 	__u8 ports_len;
@@ -202,6 +205,7 @@ struct probe_config {
 	__u8 detail;      /* enum probe_detail */
 	__u8 judge;       /* userspace says which processes are wanted */
 	__u8 preemptible; /* tracepoints leave preemption on */
+	__u8 pad[4];
 	__u8 comms[PROBE_MAX_COMMS][PROBE_COMM_LEN];
 };
 

@@ -35,6 +35,16 @@ static __always_inline void fill_conn(struct probe_conn *to, struct conn *c, str
 	__builtin_memcpy(to->comm, c->comm, sizeof(to->comm));
 }
 
+/* The name of the process at hand, not of its thread, to 16 bytes. */
+static __always_inline void process_comm(void *comm)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	__builtin_memset(comm, 0, PROBE_COMM_LEN);
+	bpf_core_read_str(comm, PROBE_COMM_LEN, &leader->comm);
+}
+
 /* The task at hand has read or sent the request, or at least its answer. */
 static __always_inline void belongs_here(struct conn *c, struct task_struct *task,
 					 const bool trusted)
@@ -49,7 +59,7 @@ static __always_inline void belongs_here(struct conn *c, struct task_struct *tas
 		c->tid = (__u32)id;
 	}
 	if (!c->announced)
-		bpf_get_current_comm(c->comm, sizeof(c->comm));
+		process_comm(c->comm);
 }
 
 /* Copies n bytes, a multiple of 8, as words: the compiler, to which nothing says
@@ -110,7 +120,8 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 		has |= PROBE_HAS_FIRST;
 	if (c->after_clean && (has & PROBE_HAS_START))
 		has |= PROBE_HAS_CLEAN;
-	has |= c->anew * PROBE_HAS_ANEW; /* the verifier would go both ways of a branch */
+	/* The verifier would go both ways of a branch. */
+	has |= c->anew * PROBE_HAS_ANEW | c->rough * PROBE_HAS_ROUGH;
 	r->role = c->role;
 	r->seq = c->seq++;
 	r->tgid = c->tgid;

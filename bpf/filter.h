@@ -35,7 +35,7 @@ static __always_inline bool task_wanted(__u32 tgid)
 		__u64 comm[2] = {};
 		bool hit = false;
 
-		bpf_get_current_comm(comm, sizeof(comm));
+		process_comm(comm);
 		for (int i = 0; i < PROBE_MAX_COMMS; i++) {
 			const volatile __u64 *want = (const volatile __u64 *)cfg.comms[i];
 

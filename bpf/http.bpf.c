@@ -65,7 +65,9 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		return;
 	}
 	response = response && n >= 7;
-	request = request && !c->torn;
+	request = request && !c->torn &&
+		  (begins_connection(c, tp, p, trusted) ||
+		   is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n));
 	if (!request && !response)
 		return;
 	c->role = receives == request ? PROBE_ROLE_SERVER : PROBE_ROLE_CLIENT;

@@ -146,6 +146,9 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	const void *icsk_ulp_ops;
+	struct {
+		__u32 lrcvtime; /* jiffies of the last segment with data */
+	} icsk_ack;
 };
 
 struct tcp_sock {
@@ -153,6 +156,7 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
+	__u32 rcv_wup; /* rcv_nxt when something was sent last */
 	__u32 snd_nxt;
 	__u32 snd_una;
 	__u64 bytes_received;

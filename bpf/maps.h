@@ -114,9 +114,10 @@ struct conn {
 	__u8 length_looks; /* how often that was looked for */
 	__u8 torn;         /* enum torn */
 	__u8 anew;         /* ... which is still to be told */
-	__u8 pad[3];
+	__u8 rough;        /* start_ns is known to a tick only */
+	__u8 pad[2];
 	__u8 tail[8];
-	__u8 comm[PROBE_COMM_LEN]; /* of tid, when the first request told began */
+	__u8 comm[PROBE_COMM_LEN]; /* of the process, when the first request told began */
 	struct stamp begin;        /* of the thread, when it read the request */
 	struct probe_times spent;  /* from then to the last byte of the response */
 	__u8 head[PROBE_HEAD_MAX];
@@ -213,11 +214,12 @@ struct {
 /* When the data of the read in progress arrived, and the data. */
 struct arrival {
 	__u64 sock;
-	__u64 ns;
-	__u32 seq;   /* copied_seq after that read */
-	__u32 first; /* sequence number of ... */
-	__u32 len;   /* ... these bytes (skb.h) */
-	__u32 pad;
+	__u64 ns;      /* a number is odd if it is known to a tick only */
+	__u64 clock;   /* tcp_clock_cache before the read moves it */
+	__u32 rcv_nxt; /* what had arrived */
+	__u32 seq;     /* copied_seq after that read */
+	__u32 first;   /* sequence number of ... */
+	__u32 len;     /* ... these bytes (skb.h) */
 	__u8 data[PROBE_HEAD_MAX];
 };
 

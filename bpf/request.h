@@ -31,16 +31,17 @@ static __always_inline void start_request(struct conn *c, struct sock *sk, struc
 	c->first = 0;
 	c->reported = 0;
 	c->ahead = 0;
+	c->rough = 0;
 	count(PROBE_COUNT_STARTS);
 	times_begin(c, task);
 	if (p->dir == DIR_RECV && c->family == CONN_TCP && tp) {
-		__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
-
 		__u64 arrived = c->peeked_ns ? c->peeked_ns : arrival_of(sk, tp, trusted);
 
-		if (arrived && arrived < p->now_ns)
+		if (arrived && arrived < p->now_ns) {
 			c->start_ns = arrived;
-		c->first = READ(trusted, tp, bytes_received) == (__u64)unread + p->len;
+			c->rough = arrived & 1;
+		}
+		c->first = begins_connection(c, tp, p, trusted);
 		if (!c->tx_off)
 			c->tx_off = 1ULL << 32 | READ(trusted, tp, write_seq);
 	}

@@ -10,7 +10,7 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 					   struct tcp_sock *tp, struct task_struct *task,
 					   struct piece *p, __u64 n, const bool trusted)
 {
-	bool tunnel = is_status_101(s->data, n), ahead = c->ahead;
+	bool tunnel = c->phase != PHASE_RESPONSE && is_status_101(s->data, n), ahead = c->ahead;
 	__u32 has = PROBE_HAS_STATUS;
 
 	c->late_end = 0;

@@ -26,23 +26,73 @@ static __always_inline struct arrival *arrival_slot(void)
 	return bpf_map_lookup_elem(&http_arrivals, &zero);
 }
 
+/* When jiffy 0 began on the clock of TCP: the earliest that arrivals have shown, soon
+ * within a fraction of a tick. */
+__u64 jiffies_began = ~0ULL;
+
+/* One that has no clock of its own yet would show anything. */
+static __noinline int jiffies_learn(__u64 began)
+{
+	__u64 latest = bpf_ktime_get_ns() - bpf_jiffies64() * cfg.tick_ns;
+
+	if (latest - began <= 2 * cfg.tick_ns)
+		jiffies_began = began;
+	return 0;
+}
+
+/*
+ * When the last data arrived: the clock, if nothing has moved it since. What is no
+ * data does so, too: a send of ours, or an acknowledgement after 40 ms, behind which
+ * nothing is left to acknowledge. Then it may be later than the jiffy in which data
+ * came last, whose middle is the best there is: within 2 ms where CONFIG_HZ is 250.
+ */
+static __always_inline __u64 arrived_at(struct tcp_sock *tp)
+{
+	__u64 clock = tp->tcp_clock_cache & ~1ULL, tick = cfg.tick_ns, jiffies, end;
+
+	jiffies = bpf_jiffies64();
+	jiffies -= (__u32)jiffies - tp->inet_conn.icsk_ack.lrcvtime;
+	if (clock - jiffies * tick < jiffies_began)
+		jiffies_learn(clock - jiffies * tick);
+	if (tp->rcv_wup != tp->rcv_nxt || !tick)
+		return clock;
+	end = jiffies_began + (jiffies + 1) * tick;
+	/* A tick may come late. */
+	return clock <= end + tick / 4 ? clock : (end - tick / 2) | 1;
+}
+
 /* Inside a read: remembers when its data arrived. */
 static __always_inline void arrival_note(struct arrival *a, struct sock *sk, struct tcp_sock *tp)
 {
-	a->sock = (__u64)sk;
-	a->ns = tp->tcp_clock_cache;
+	__u32 rcv_nxt = tp->rcv_nxt;
+
+	a->clock = tp->tcp_clock_cache;
 	a->seq = tp->copied_seq;
+	if (a->sock == (__u64)sk && a->rcv_nxt == rcv_nxt)
+		return; /* more of the same, whose reader has moved the clock */
+	a->sock = (__u64)sk;
+	a->rcv_nxt = rcv_nxt;
+	a->ns = arrived_at(tp);
 }
 
-/* After the read: when its data arrived, or 0 if the task changed CPU meanwhile. */
-static __always_inline __u64 arrival_of(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+/* After the read: what was remembered in it, or NULL if the task changed CPU meanwhile. */
+static __always_inline struct arrival *arrival_here(struct sock *sk, struct tcp_sock *tp,
+						    const bool trusted)
 {
 	struct arrival *a = arrival_slot();
 
 	if (!a || !tp || a->sock != (__u64)sk)
-		return 0;
+		return NULL;
 	/* A FIN read along has moved the number by one. */
-	return READ(trusted, tp, copied_seq) - a->seq <= 1 ? a->ns : 0;
+	return READ(trusted, tp, copied_seq) - a->seq <= 1 ? a : NULL;
+}
+
+/* When its data arrived, or 0; odd: known to a tick. */
+static __always_inline __u64 arrival_of(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	struct arrival *a = arrival_here(sk, tp, trusted);
+
+	return a ? a->ns : 0;
 }
 
 /*
@@ -62,9 +112,9 @@ static __always_inline __u64 moved_at(struct sock *sk, struct tcp_sock *tp, cons
 		if (tp->snd_nxt == tp->write_seq)
 			return looked;
 	} else {
-		__u64 arrived = arrival_of(sk, tp, true);
+		struct arrival *a = arrival_here(sk, tp, true);
 
-		if (arrived && looked > arrived)
+		if (a && looked > a->clock)
 			return looked;
 	}
 	return bpf_ktime_get_ns();
@@ -88,6 +138,22 @@ static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const 
 static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, const bool trusted)
 {
 	return c->family == CONN_TCP && tp && (__u32)c->tx_off != READ(trusted, tp, write_seq);
+}
+
+/* Is the piece the first of its connection, or is that not known? */
+static __always_inline bool begins_connection(struct conn *c, struct tcp_sock *tp, struct piece *p,
+					      const bool trusted)
+{
+	__u64 received;
+	__u32 unread;
+
+	if (c->family != CONN_TCP || !tp)
+		return true;
+	received = READ(trusted, tp, bytes_received);
+	if (p->dir == DIR_SEND)
+		return !received;
+	unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
+	return received == (__u64)unread + p->len;
 }
 
 /* Moves the stream offset of the piece's direction over it. */

@@ -29,14 +29,15 @@ type unitAdvanceCtx struct {
 }
 
 type unitArrival struct {
-	_     structs.HostLayout
-	Sock  uint64
-	Ns    uint64
-	Seq   uint32
-	First uint32
-	Len   uint32
-	Pad   uint32
-	Data  [512]uint8
+	_      structs.HostLayout
+	Sock   uint64
+	Ns     uint64
+	Clock  uint64
+	RcvNxt uint32
+	Seq    uint32
+	First  uint32
+	Len    uint32
+	Data   [512]uint8
 }
 
 type unitCallCtx struct {
@@ -131,7 +132,8 @@ type unitConn struct {
 	LengthLooks uint8
 	Torn        uint8
 	Anew        uint8
-	Pad         [3]uint8
+	Rough       uint8
+	Pad         [2]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {
@@ -247,6 +249,7 @@ type unitProbeConfig struct {
 	SelfTgid     uint32
 	CaptureBytes uint32
 	RingAlarm    uint32
+	TickNs       uint32
 	WantServer   uint8
 	WantClient   uint8
 	PortsLen     uint8
@@ -257,6 +260,7 @@ type unitProbeConfig struct {
 	Detail       uint8
 	Judge        uint8
 	Preemptible  uint8
+	Pad          [4]uint8
 	Comms        [8][16]uint8
 }
 
@@ -316,6 +320,7 @@ const (
 	unitProbeHasPROBE_HAS_ONCPU    unitProbeHas = 2048
 	unitProbeHasPROBE_HAS_LOOP     unitProbeHas = 4096
 	unitProbeHasPROBE_HAS_ANEW     unitProbeHas = 8192
+	unitProbeHasPROBE_HAS_ROUGH    unitProbeHas = 16384
 )
 
 type unitProbePart uint32
@@ -535,6 +540,7 @@ const (
 	unitProgUnitTailSlide    = "unit_tail_slide"
 	unitProgUnitWords        = "unit_words"
 	unitVarCfg               = "cfg"
+	unitVarJiffiesBegan      = "jiffies_began"
 	unitVarLaneWaits         = "lane_waits"
 	unitVarPages             = "pages"
 	unitVarPagesAt           = "pages_at"
@@ -647,6 +653,7 @@ type unitMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type unitVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	JiffiesBegan      *ebpf.VariableSpec `ebpf:"jiffies_began"`
 	LaneWaits         *ebpf.VariableSpec `ebpf:"lane_waits"`
 	Pages             *ebpf.VariableSpec `ebpf:"pages"`
 	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
@@ -737,6 +744,7 @@ func (m *unitMaps) Close() error {
 // It can be passed to loadUnitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type unitVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	JiffiesBegan      *ebpf.Variable `ebpf:"jiffies_began"`
 	LaneWaits         *ebpf.Variable `ebpf:"lane_waits"`
 	Pages             *ebpf.Variable `ebpf:"pages"`
 	PagesAt           *ebpf.Variable `ebpf:"pages_at"`

@@ -41,7 +41,7 @@ func (c *common) register(f *pflag.FlagSet, detail string) {
 	f.StringVar(&c.opt.Detail, "detail", detail, "where the time of requests goes: off, basic (CPU, run queue, blocked) or full (and what for)")
 	f.UintSliceVar(&c.ports, "port", nil, "only connections whose server listens on this port (may be repeated, at most 16)")
 	f.UintSliceVar(&c.pids, "pid", nil, "only connections of this process (may be repeated, at most 16)")
-	f.StringSliceVar(&c.opt.Comms, "comm", nil, "only connections of processes with this exact command name (may be repeated, at most 8)")
+	f.StringSliceVar(&c.opt.Comms, "comm", nil, "only connections of processes with this exact name, as ps shows it (may be repeated, at most 8)")
 	registerNames(f, &c.opt.Names)
 	f.StringArrayVar(&c.opt.Routes, "route", nil, "route template like /users/{id} that comes before the heuristics (may be repeated)")
 	f.DurationVar(&c.opt.Duration, "duration", 0, "stop by itself after this time (default: run until told)")

@@ -60,6 +60,7 @@ type exchange struct {
 	readNS   uint64
 	touchNS  uint64
 	first    bool
+	rough    bool // startNS is
 	owned    bool // the slices point into room, not into a record
 	reported bool // as in progress
 

@@ -48,6 +48,9 @@ func (t *Tracker) fill(c *conn, e *exchange, end, atNS uint64, outcome events.Ou
 		// Some of the bytes may be of a request that is told later.
 		q.Flags |= events.FlagBytesUncertain
 	}
+	if e.rough {
+		q.Flags |= events.FlagTimeUncertain
+	}
 	q.StartNS = e.startNS
 	q.Duration = since(e.startNS, atNS)
 	if e.firstNS != 0 {

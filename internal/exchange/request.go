@@ -81,7 +81,7 @@ func (t *Tracker) startRequest(c *conn, r *events.Record, off uint64, head []byt
 	}
 	e.pid, e.tid = r.PID, r.TID
 	e.startNS, e.readNS, e.touchNS = r.StartNS, r.ReadNS, r.TouchNS
-	e.first = r.Has&events.HasFirst != 0
+	e.first, e.rough = r.Has&events.HasFirst != 0, r.Has&events.HasRough != 0
 	e.reqOff = off
 	t.readHead(c, e, head)
 	return e

@@ -45,8 +45,10 @@ const (
 	HasLoop
 	// HasAnew: what was open on the connection before is not known any more.
 	HasAnew
+	// HasRough: StartNS is known to a tick of the kernel only (1 to 10 ms).
+	HasRough
 
-	hasAll = HasAnew<<1 - 1
+	hasAll = HasRough<<1 - 1
 )
 
 // Record is one decoded record of the kernel side. Offsets are positions in the

@@ -14,14 +14,15 @@ import (
 )
 
 type bpfArrival struct {
-	_     structs.HostLayout
-	Sock  uint64
-	Ns    uint64
-	Seq   uint32
-	First uint32
-	Len   uint32
-	Pad   uint32
-	Data  [512]uint8
+	_      structs.HostLayout
+	Sock   uint64
+	Ns     uint64
+	Clock  uint64
+	RcvNxt uint32
+	Seq    uint32
+	First  uint32
+	Len    uint32
+	Data   [512]uint8
 }
 
 type bpfConn struct {
@@ -72,7 +73,8 @@ type bpfConn struct {
 	LengthLooks uint8
 	Torn        uint8
 	Anew        uint8
-	Pad         [3]uint8
+	Rough       uint8
+	Pad         [2]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {
@@ -117,6 +119,7 @@ type bpfProbeConfig struct {
 	SelfTgid     uint32
 	CaptureBytes uint32
 	RingAlarm    uint32
+	TickNs       uint32
 	WantServer   uint8
 	WantClient   uint8
 	PortsLen     uint8
@@ -127,6 +130,7 @@ type bpfProbeConfig struct {
 	Detail       uint8
 	Judge        uint8
 	Preemptible  uint8
+	Pad          [4]uint8
 	Comms        [8][16]uint8
 }
 
@@ -206,6 +210,7 @@ const (
 	bpfProbeHasPROBE_HAS_ONCPU    bpfProbeHas = 2048
 	bpfProbeHasPROBE_HAS_LOOP     bpfProbeHas = 4096
 	bpfProbeHasPROBE_HAS_ANEW     bpfProbeHas = 8192
+	bpfProbeHasPROBE_HAS_ROUGH    bpfProbeHas = 16384
 )
 
 type bpfProbePart uint32
@@ -400,6 +405,7 @@ const (
 	bpfProgSchedTimerOn       = "sched_timer_on"
 	bpfProgSchedWaking        = "sched_waking"
 	bpfVarCfg                 = "cfg"
+	bpfVarJiffiesBegan        = "jiffies_began"
 	bpfVarLaneWaits           = "lane_waits"
 	bpfVarPages               = "pages"
 	bpfVarPagesAt             = "pages_at"
@@ -511,6 +517,7 @@ type bpfMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
 	Cfg               *ebpf.VariableSpec `ebpf:"cfg"`
+	JiffiesBegan      *ebpf.VariableSpec `ebpf:"jiffies_began"`
 	LaneWaits         *ebpf.VariableSpec `ebpf:"lane_waits"`
 	Pages             *ebpf.VariableSpec `ebpf:"pages"`
 	PagesAt           *ebpf.VariableSpec `ebpf:"pages_at"`
@@ -587,6 +594,7 @@ func (m *bpfMaps) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
 	Cfg               *ebpf.Variable `ebpf:"cfg"`
+	JiffiesBegan      *ebpf.Variable `ebpf:"jiffies_began"`
 	LaneWaits         *ebpf.Variable `ebpf:"lane_waits"`
 	Pages             *ebpf.Variable `ebpf:"pages"`
 	PagesAt           *ebpf.Variable `ebpf:"pages_at"`

@@ -85,6 +85,16 @@ func chooseSource(want Source, kernel *btf.Spec) (Source, error) {
 	return SourceSyscall, nil
 }
 
+// tickNS is the length of the kernel's tick, 1/CONFIG_HZ s, in nanoseconds: the
+// resolution of the clocks that it moves on. 0: not known.
+func tickNS() uint32 {
+	var resolution unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil {
+		return 0
+	}
+	return uint32(resolution.Nano())
+}
+
 // preemptsTracepoints: since 7.0 (commit a46023d5616e) programs on tracepoints
 // may be preempted where the kernel is. Nothing in its type information says so.
 func preemptsTracepoints() (bool, error) {

@@ -27,6 +27,8 @@ func TestFilters(t *testing.T) {
 		}{
 			{"default role", loader.Options{PIDs: pid}, map[string]int{"server": 3}, true},
 			{"client role", loader.Options{PIDs: pid, Client: true}, map[string]int{"client": 3}, false},
+			{"comm of the process, not of its thread", loader.Options{Comms: []string{player.comm}, PIDs: pid, Server: true, Client: true}, map[string]int{"server": 3, "client": 3}, false},
+			{"comm of the thread", loader.Options{Comms: []string{"a thread"}, PIDs: pid, Server: true, Client: true}, nil, true},
 			{"comm that begins the same", loader.Options{Comms: []string{player.comm[:4]}, PIDs: pid, Server: true, Client: true}, nil, false},
 			{"port", loader.Options{Ports: []uint16{1, player.port}, PIDs: pid, Server: true, Client: true}, map[string]int{"server": 3, "client": 3}, false},
 			{"another port", loader.Options{Ports: []uint16{other.port}, PIDs: pid, Server: true, Client: true}, nil, true},
@@ -99,4 +101,15 @@ func ownTraffic(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A text that is under way when probe starts does not say what the connection is.
+func TestTextUnderWay(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		player.play(order{Scenario: "begin a long text and keep the connection"})
+		obs := observe(t, loader.Options{Source: source, Server: true, Client: true, Comms: []string{player.comm}})
+		want := sorted(player.play(order{Scenario: "end the long text, then ask"}))
+		compareExchanges(t, want, obs.await(len(want)))
+	})
 }

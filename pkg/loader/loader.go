@@ -161,6 +161,7 @@ func kernelConfig(o Options) bpfProbeConfig {
 		SelfTgid:     selfTgid(),
 		CaptureBytes: uint32(o.CaptureBytes),
 		RingAlarm:    uint32(o.RingBytes / alarmShare),
+		TickNs:       tickNS(),
 		PortsLen:     uint8(len(o.Ports)),
 		PidsLen:      uint8(len(o.PIDs)),
 		CommsLen:     uint8(len(o.Comms)),

@@ -62,6 +62,21 @@ func messageScenarios() []scenario {
 				client.both("OPTIONS", 200)
 			}
 		}},
+		{"a body that begins like the answer to an upgrade", func(s *stage) {
+			client, server := s.tcp()
+			client.write(get(s.target))
+			server.read()
+			const body = "HTTP/1.1 101 Switching Protocols\r\n\r\n"
+			server.write(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(body)))
+			client.read()
+			server.write(body)
+			client.read()
+			client.both("GET", 200)
+			for range 2 {
+				client.exchange(get(s.target), answerOf(201, "next"))
+				client.both("GET", 201)
+			}
+		}},
 		{"messages about as long as what is kept", func(s *stage) {
 			client, _ := s.tcp()
 			for n := loader.DefaultCaptureBytes - 2; n <= loader.DefaultCaptureBytes+2; n++ {

@@ -109,6 +109,82 @@ func TestTimes(t *testing.T) {
 	})
 }
 
+// lateReads are requests on a connection in use that wait in the socket: until
+// long after their acknowledgement, in two segments that one read takes, and while
+// the request before is served. Of times only Sent and Read are told.
+func lateReads(s *stage) {
+	client, server := s.tcp()
+	must("send at once", unix.SetsockoptInt(client.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+	sent := func(request string) moments { return moments{Sent: during(func() { client.write(request) })} }
+	wait := func(d time.Duration) { time.Sleep(d * time.Millisecond) }
+	reads := func(m moments) {
+		m.Read = during(server.read)
+		s.times = append(s.times, m)
+	}
+	answer := func() {
+		server.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		client.read()
+		client.both("GET", 200)
+	}
+	for range 100 { // from then on acknowledgements wait for an answer, and the tick is known
+		reads(sent(get(s.target)))
+		answer()
+	}
+	m := sent(get(s.target))
+	wait(70)
+	reads(m)
+	answer()
+
+	client.write("POST " + s.target + " HTTP/1.1\r\nContent-Length: 4\r\n\r\n")
+	m = sent("body")
+	wait(30)
+	reads(m)
+	answer()
+
+	reads(sent(get(s.target)))
+	m = sent(get(s.target))
+	wait(30)
+	answer()
+	wait(30)
+	reads(m)
+	answer()
+}
+
+// The wait in the socket is told however long it was and whatever the connection
+// did meanwhile: to the kernel's tick where its clock was moved on, and marked then.
+func TestLateReads(t *testing.T) {
+	var resolution unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil {
+		t.Fatal(err)
+	}
+	tick := uint64(resolution.Nano())
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		obs := observe(t, loader.Options{Source: source, Server: true, Comms: []string{player.comm}})
+		player.begin(order{Scenario: "late reads"})
+		truth := player.report()
+		for end := time.Now().Add(patience); len(obs.seen) < len(truth.Times) && time.Now().Before(end); {
+			obs.poll()
+		}
+		if len(obs.requests) != len(truth.Times) {
+			t.Fatalf("%d requests, want %d", len(obs.requests), len(truth.Times))
+		}
+		for i, q := range obs.requests {
+			m := truth.Times[i]
+			expectIn(t, "read", q.StartNS+uint64(q.Wait.Accept+q.Wait.Socket), m.Read)
+			if q.Flags&events.FlagTimeUncertain != 0 {
+				m.Sent.From, m.Sent.To = m.Sent.From-tick, m.Sent.To+tick
+			}
+			expectIn(t, "start", q.StartNS, m.Sent)
+			late := i == 100 || i == 103
+			either := i == 101 // some kernels acknowledge it before it is read
+			if marked := q.Flags&events.FlagTimeUncertain != 0; marked != late && !either {
+				t.Errorf("exchange %d: marked %v", i, marked)
+			}
+		}
+	})
+}
+
 // slack is the resolution of the kernel's time of a segment.
 const slack = uint64(time.Microsecond)
 

@@ -4,6 +4,10 @@ package loader_test
 
 import (
 	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,9 +41,11 @@ func trafficScenarios() []scenario {
 		{"on the known port", func(s *stage) {
 			address := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: s.knownPort}
 			client, _ := s.pair(s.connect(address), s.accept(s.listener), "ipv4", "ipv4")
-			for range 3 {
-				client.exchange(get(s.target), answerOf(200, "port"))
-			}
+			onNamedThread("a thread", func() {
+				for range 3 {
+					client.exchange(get(s.target), answerOf(200, "port"))
+				}
+			})
 		}},
 		{"neither way HTTP", func(s *stage) {
 			client, _ := s.tcp()
@@ -76,6 +82,27 @@ func trafficScenarios() []scenario {
 			client.exchange(get(s.target), answerOf(200, "kept"))
 			s.kept, s.open = [2]*end{client, server}, nil
 		}},
+		{"begin a long text and keep the connection", func(s *stage) {
+			client, server := s.tcp()
+			client.write(get(s.target))
+			server.read()
+			server.write("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + words(1000))
+			client.read()
+			s.kept, s.open = [2]*end{client, server}, nil
+		}},
+		{"end the long text, then ask", func(s *stage) {
+			client, server := s.kept[0], s.kept[1]
+			for range 4 {
+				server.write(words(1000))
+				client.read()
+			}
+			client.toldSent, client.toldGot = client.sent, client.got
+			server.toldSent, server.toldGot = server.sent, server.got
+			for range 3 {
+				client.exchange(get(s.target), answerOf(200, "again"))
+				client.both("GET", 200)
+			}
+		}},
 		{"ask on a connection and keep it", func(s *stage) {
 			client, server := s.tcp()
 			client.write(get(s.target))
@@ -101,6 +128,7 @@ func trafficScenarios() []scenario {
 			client.both("GET", 200)
 		}},
 		{"in no hurry", timed},
+		{"late reads", lateReads},
 		{"burst on the kept connection", func(s *stage) {
 			client := s.kept[0]
 			client.toldSent, client.toldGot = client.sent, client.got
@@ -111,4 +139,27 @@ func trafficScenarios() []scenario {
 			}
 		}},
 	}
+}
+
+// words are n bytes of text in which every word looks like a method.
+func words(n int) string {
+	return strings.Repeat("lorem ipsum dolor sit amet ", n/20)[:n]
+}
+
+// onNamedThread does something on a thread whose name is not that of the process.
+func onNamedThread(name string, do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocks: the thread ends
+		if unix.Gettid() == os.Getpid() {
+			onNamedThread(name, do) // the main thread's name is that of the process
+			return
+		}
+		text, err := unix.BytePtrFromString(name)
+		must("name", err)
+		must("name thread", unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(text)), 0, 0, 0))
+		do()
+	}()
+	<-done
 }
