@@ -8,7 +8,7 @@
 /* Is this change of state the end of what the process will say or hear? */
 static __always_inline bool ends_exchange(struct conn *c, struct sock *sk, int state)
 {
-	if (state == TCP_CLOSE)
+	if (state == TCP_CLOSE || state == TCP_SYN_SENT)
 		return true;
 	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK)
 		return false;
@@ -56,12 +56,27 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 	c->phase = PHASE_OVER;
 }
 
+/* Is there data that a process may still read, though the connection has ended? */
+static __always_inline bool unread(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+{
+	bool fin = READ(trusted, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
+
+	/* Who closes a socket throws away first what is in it. */
+	return tp && (void *)READ(trusted, sk, sk_receive_queue.next) != &sk->sk_receive_queue &&
+	       READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq) > fin;
+}
+
 /*
  * A peer that is gone answers a response with a reset before the send of that
- * response returns. The send is told afterwards; until then the end waits.
+ * response returns. The send is told afterwards; until then the end waits. So it does
+ * while there is something to read: the answer to a client that has shut its side, or
+ * what came before a reset.
  */
-static __always_inline bool end_waits(struct conn *c, struct tcp_sock *tp, const bool trusted)
+static __always_inline bool end_waits(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				      const bool trusted)
 {
+	if (c->drains && unread(sk, tp, trusted))
+		return true;
 	return c->role == PROBE_ROLE_SERVER && c->phase == PHASE_REQUEST && c->tx_off &&
 	       sending_now(c, tp, trusted);
 }
@@ -70,7 +85,7 @@ static __always_inline bool end_waits(struct conn *c, struct tcp_sock *tp, const
 static __always_inline void conn_leave(struct scratch *s, struct conn *c, struct sock *sk,
 				       struct tcp_sock *tp, enum lane lane, const bool trusted)
 {
-	if (c->closing && !end_waits(c, tp, trusted))
+	if (c->closing && !end_waits(c, sk, tp, trusted))
 		conn_closed(s, c, sk, tp, c->closing == CLOSING_RESET, trusted);
 	lane_leave(c, lane);
 }
@@ -89,7 +104,7 @@ static __always_inline void conn_end(struct scratch *s, struct conn *c, struct s
 			goto leave;
 		lane_wait_sweep(c);
 	}
-	if (gone || !end_waits(c, tp, trusted))
+	if (gone || !end_waits(c, sk, tp, trusted))
 		conn_closed(s, c, sk, tp, reset, trusted);
 leave:
 	lane_leave(c, LANE_END);

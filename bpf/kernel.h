@@ -29,6 +29,7 @@
 
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT    2
 #define TCP_FIN_WAIT1   4
 #define TCP_CLOSE       7
 #define TCP_CLOSE_WAIT  8

@@ -5,6 +5,13 @@
 #ifndef PROBE_SWEEP_H
 #define PROBE_SWEEP_H
 
+/* A socket that connects again begins anew. */
+static __always_inline bool ends_or_begins(int state)
+{
+	return state == TCP_CLOSE || state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK ||
+	       state == TCP_SYN_SENT;
+}
+
 /* Tracepoint inet_sock_set_state(sk, old, new), kernel 4.16; socket entry. */
 static __always_inline int sock_state(struct sock *sk, int oldstate, int newstate)
 {
@@ -12,13 +19,16 @@ static __always_inline int sock_state(struct sock *sk, int oldstate, int newstat
 	struct tcp_sock *tp;
 	struct conn *c;
 
-	if (newstate != TCP_CLOSE && newstate != TCP_FIN_WAIT1 && newstate != TCP_LAST_ACK)
+	if (!ends_or_begins(newstate))
 		return 0;
 	c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
 	if (!c || !ends_exchange(c, sk, newstate))
 		return 0;
 	tp = tcp_of(sk);
-	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, false, true);
+	c->drains = newstate == TCP_CLOSE;
+	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, newstate == TCP_SYN_SENT, true);
+	if (newstate == TCP_SYN_SENT)
+		bpf_sk_storage_delete(&http_conns, sk);
 	return 0;
 }
 
@@ -63,13 +73,16 @@ static __always_inline int tab_state(struct sock *sk, int oldstate, int newstate
 	struct tcp_sock *tp;
 	struct conn *c;
 
-	if (newstate != TCP_CLOSE && newstate != TCP_FIN_WAIT1 && newstate != TCP_LAST_ACK)
+	if (!ends_or_begins(newstate))
 		return 0;
 	c = bpf_map_lookup_elem(&http_conn_table, &key);
 	if (!c || !ends_exchange(c, sk, newstate))
 		return 0;
 	tp = c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL;
-	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, false, false);
+	c->drains = newstate == TCP_CLOSE;
+	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, newstate == TCP_SYN_SENT, false);
+	if (newstate == TCP_SYN_SENT)
+		bpf_map_delete_elem(&http_conn_table, &key);
 	return 0;
 }
 

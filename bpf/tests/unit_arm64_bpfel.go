@@ -133,7 +133,8 @@ type unitConn struct {
 	Torn        uint8
 	Anew        uint8
 	Rough       uint8
-	Pad         [2]uint8
+	Drains      uint8
+	Pad         [1]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {

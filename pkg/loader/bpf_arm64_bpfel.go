@@ -74,7 +74,8 @@ type bpfConn struct {
 	Torn        uint8
 	Anew        uint8
 	Rough       uint8
-	Pad         [2]uint8
+	Drains      uint8
+	Pad         [1]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {

@@ -4,6 +4,7 @@ package loader_test
 
 import (
 	"errors"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,6 +84,55 @@ func endScenarios() []scenario {
 			client.expectEnd()
 			client.both("GET", 200)
 		}},
+		{"half closed by the client, who reads when all is over", func(s *stage) {
+			client, server := s.tcp()
+			client.write(get(s.target))
+			must("shutdown", unix.Shutdown(client.fd, unix.SHUT_WR))
+			server.read()
+			server.expectEnd()
+			server.write(answerOf(200, repeated(30000)))
+			server.close()
+			for client.ready(1000); client.got < server.sent; {
+				client.drainSome()
+			}
+			client.expectEnd()
+			client.both("GET", 200)
+		}},
+		{"answer read after a reset", func(s *stage) {
+			client, server := s.tcp()
+			client.write(get(s.target))
+			server.read()
+			server.write(answerOf(200, "last words"))
+			server.reset()
+			client.ready(10)
+			client.read()
+			client.both("GET", 200)
+		}},
+		{"request read after a reset", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), answerOf(200, "first"))
+			client.both("GET", 200)
+			client.write(get(s.target))
+			client.reset()
+			server.ready(10)
+			server.read()
+			client.tells("GET", 0, "unanswered")
+			server.tells("GET", 0, "unanswered")
+		}},
+		{"a socket that connects again", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), answerOf(200, "first"))
+			client.both("GET", 200)
+			client.disconnect()
+			server.expectEnd()
+			listener, address := s.listen(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+			must("connect again", unix.Connect(client.fd, address))
+			client, _ = s.pair(client.fd, s.accept(listener), "ipv4", "ipv4")
+			for range 2 {
+				client.exchange(get(s.target), answerOf(201, "second"))
+				client.both("GET", 201)
+			}
+		}},
 		{"upgrade", func(s *stage) {
 			client, server := s.tcp()
 			client.exchange("GET "+s.target+" HTTP/1.1\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")
@@ -119,5 +169,14 @@ func (e *end) expectEnd() {
 	n, err := unix.Read(e.fd, make([]byte, 100))
 	if n > 0 || err != nil && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
 		fail("read at the end: %d bytes, %v", n, err)
+	}
+}
+
+// disconnect makes a new socket of a connected one: connect to no family.
+func (e *end) disconnect() {
+	nowhere := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	_, _, err := unix.Syscall(unix.SYS_CONNECT, uintptr(e.fd), uintptr(unsafe.Pointer(&nowhere)), unix.SizeofSockaddrInet4)
+	if err != 0 {
+		fail("disconnect: %v", err)
 	}
 }
