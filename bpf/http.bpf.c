@@ -52,6 +52,7 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 				       const bool trusted)
 {
 	bool receives = p->dir == DIR_RECV;
+	int sure;
 
 	if (!n)
 		return;
@@ -65,9 +66,9 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		return;
 	}
 	response = response && n >= 7;
-	request = request && !c->torn &&
-		  (begins_connection(c, tp, p, trusted) ||
-		   is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n));
+	/* One of a connection in use must surely be one: a text has methods everywhere. */
+	sure = is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n);
+	request = request & !c->torn & (begins_connection(c, tp, p, trusted) | !!sure);
 	if (!request && !response)
 		return;
 	c->role = receives == request ? PROBE_ROLE_SERVER : PROBE_ROLE_CLIENT;

@@ -140,20 +140,23 @@ static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, con
 	return c->family == CONN_TCP && tp && (__u32)c->tx_off != READ(trusted, tp, write_seq);
 }
 
+/* Is what was read all that the connection has received, but for what is unread? */
+static __always_inline bool read_first(struct tcp_sock *tp, struct piece *p, const bool trusted)
+{
+	__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
+
+	return READ(trusted, tp, bytes_received) == (__u64)unread + p->len;
+}
+
 /* Is the piece the first of its connection, or is that not known? */
 static __always_inline bool begins_connection(struct conn *c, struct tcp_sock *tp, struct piece *p,
 					      const bool trusted)
 {
-	__u64 received;
-	__u32 unread;
-
 	if (c->family != CONN_TCP || !tp)
 		return true;
-	received = READ(trusted, tp, bytes_received);
 	if (p->dir == DIR_SEND)
-		return !received;
-	unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
-	return received == (__u64)unread + p->len;
+		return !READ(trusted, tp, bytes_received);
+	return read_first(tp, p, trusted);
 }
 
 /* Moves the stream offset of the piece's direction over it. */
