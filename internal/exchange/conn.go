@@ -92,6 +92,7 @@ type exchange struct {
 	buf      []byte // captured bytes from msgOff on, while the head is incomplete
 	chunks   http1.Chunked
 	chunkPos uint64 // stream offset that chunks has reached
+	last     ending // of the bytes up to respEnd, if chunked
 
 	// Where its time went, up to timesNS; attribution of onCPU or times.
 	times   events.RawTimes

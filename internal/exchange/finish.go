@@ -131,8 +131,15 @@ func (e *exchange) outcomeAtClose(respEnd uint64, reset bool) events.Outcome {
 	switch {
 	case reset && (e.body == http1.BodyUntilClose || e.body == http1.BodyUnknown):
 		return events.OutcomeAborted // its end is a close, and that was none
-	case !e.headDone, e.hasEnd && respEnd < e.bodyEnd, e.body == http1.BodyChunked && !e.hasEnd:
+	case !e.headDone, e.hasEnd && respEnd < e.bodyEnd:
 		return events.OutcomeAborted
+	case e.body == http1.BodyChunked && !e.hasEnd:
+		if reset || e.surelyCut() {
+			return events.OutcomeAborted
+		}
+		if e.last == endingUnknown {
+			e.flags |= events.FlagBytesUncertain
+		}
 	}
 	return outcomeOf(e.status)
 }

@@ -250,47 +250,6 @@ func (t *Tracker) readBodyKind(e *exchange, r *events.Record) {
 	}
 }
 
-// feedChunks follows a chunked body over data at off and the bytes up to
-// r.RespEnd that were not captured. Where it loses its place, the last bytes of
-// the stream decide.
-func (e *exchange) feedChunks(r *events.Record, off uint64, data []byte) {
-	if e.hasEnd {
-		return
-	}
-	switch {
-	case len(data) == 0: // all up to r.RespEnd was only counted
-		off = e.chunkPos
-	case off < e.chunkPos:
-		if e.chunkPos-off >= uint64(len(data)) {
-			data = nil
-		} else {
-			data = data[e.chunkPos-off:]
-		}
-		off = e.chunkPos
-	}
-	e.chunks.Skip(int64(off - e.chunkPos))
-	n, done, err := e.chunks.Feed(data)
-	if done {
-		e.hasEnd, e.bodyEnd = true, off+uint64(n)
-		return
-	}
-	pos := off + uint64(len(data))
-	if missed := r.RespEnd - pos; r.RespEnd > pos {
-		if err == nil && missed <= uint64(len(r.Tail)) { // nothing between data and tail
-			e.chunkPos = pos
-			e.feedChunks(r, pos, r.Tail[uint64(len(r.Tail))-missed:])
-			return
-		}
-		e.chunks.Skip(int64(missed))
-		pos = r.RespEnd
-		_, _, err = e.chunks.Feed(nil)
-	}
-	e.chunkPos = pos
-	if err != nil && len(r.Tail) >= 7 && http1.EndsChunked(r.Tail) {
-		e.hasEnd, e.bodyEnd = true, r.RespEnd
-	}
-}
-
 func (e *exchange) ended(r *events.Record) bool { return e.hasEnd && r.RespEnd >= e.bodyEnd }
 
 // continueResponse takes a later piece, or only how far the response has come.

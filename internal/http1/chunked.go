@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"math"
 )
@@ -214,18 +215,42 @@ func hexDigit(c byte) (byte, bool) {
 }
 
 // EndsChunked reports whether tail, the last bytes of a write, looks like the
-// end of a chunked body without extension or trailer: a size of zero and an
-// empty line, after a line end or at the start of tail. Five bytes are enough
-// for the usual "0\r\n\r\n"; seven also tell it from a size that ends in 0.
-// Data can look the same, so this is only for when Chunked has lost its place.
+// end of a chunked body: a size of zero, which may have an extension, perhaps
+// trailer fields, and an empty line. The size must be behind a line end or, without
+// an extension, at the start of tail. Five bytes are enough for the usual
+// "0\r\n\r\n"; seven also tell it from a size that ends in 0. Data can look the
+// same, so this is only for when Chunked has lost its place.
 func EndsChunked(tail []byte) bool {
-	const end = "0\r\n\r\n"
-	i := len(tail) - len(end)
-	if i < 0 || string(tail[i:]) != end {
-		return false
+	rest, ok := bytes.CutSuffix(tail, []byte("\r\n\r\n"))
+	for ok {
+		i := bytes.LastIndexByte(rest, '\n') + 1
+		line := rest[i:]
+		if isLastSize(line, i > 0) {
+			return true
+		}
+		if i == 0 || !isTrailer(line) {
+			return false
+		}
+		rest, ok = bytes.CutSuffix(rest[:i-1], []byte("\r"))
 	}
-	for i > 0 && tail[i-1] == '0' {
-		i--
+	return false
+}
+
+// isLastSize: line is the size of the last chunk; whole if its start was seen.
+func isLastSize(line []byte, whole bool) bool {
+	after := bytes.TrimLeft(line, "0")
+	if len(after) == len(line) || len(after) == 0 {
+		return len(line) > 0 && len(after) == 0
 	}
-	return i == 0 || tail[i-1] == '\n'
+	after = bytes.TrimLeft(after, " \t")
+	return whole && len(after) > 0 && after[0] == ';'
+}
+
+// isTrailer: line begins like a field.
+func isTrailer(line []byte) bool {
+	i := 0
+	for i < len(line) && isTokenByte(line[i]) {
+		i++
+	}
+	return i > 0 && i < len(line) && line[i] == ':'
 }

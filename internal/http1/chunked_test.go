@@ -137,6 +137,18 @@ func TestEndsChunked(t *testing.T) {
 		"":                  false,
 		"0\r\n":             false,
 		"\r\n0\r\n\r\n\r\n": false,
+
+		"\n0;a\r\n\r\n":                    true,
+		"\r\n0 ;a=\"b\"\r\n\r\n":           true,
+		"0\r\nX: 1\r\n\r\n":                true,
+		"x\r\n0;a\r\nX: 1\r\nY-Z:\r\n\r\n": true,
+		"margin:0;\r\n\r\n":                false,
+		"0;a\r\n\r\n":                      false, // "10;a"?
+		"\n0 a\r\n\r\n":                    false,
+		"0\r\n1000,a\r\n\r\n":              false,
+		"0\r\n: 1\r\n\r\n":                 false,
+		"X: 1\r\n\r\n":                     false,
+		"0\nX: 1\r\n\r\n":                  false,
 	} {
 		if got := EndsChunked([]byte(in)); got != want {
 			t.Errorf("%q: %v", in, got)
