@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"probe/internal/exchange"
 	"probe/pkg/events"
 )
 
@@ -57,5 +58,23 @@ func TestChunkedKeepsItsPlace(t *testing.T) {
 			want: []seen{ok(getRequest, cut).outcome("aborted")}},
 		{name: "... ended", steps: []step{in(getRequest), out(small), sweep(), out("llo\r\n"), sweep(), out("0\r\n\r\n"), sweep()},
 			want: []seen{ok(getRequest, cut+"0\r\n\r\n")}},
+	})
+}
+
+// A write that begins like a response, where the place in a chunked body is lost.
+func TestHeadsInsideChunksPlaceLost(t *testing.T) {
+	two := chunkedHead + chunk(large) + chunk(large)
+	answer, prose := reply(500, "abc"), "HTTP/1.1 is a protocol"
+	whole := func(text string) string { return two + chunk(text) + "0\r\n\r\n" }
+	play := func(text string) []step {
+		size := fmt.Sprintf("%x\r\n", len(text))
+		return []step{in(getRequest), out(two+size, text, "\r\n0\r\n\r\n"), in(get("/2")), out(okReply), end()}
+	}
+	inside := func(s *exchange.Stats) { s.InsideAnswer = 1 }
+	runScripts(t, []script{
+		{name: "an answer", steps: play(answer), want: []seen{ok(getRequest, whole(answer)), ok(get("/2"), okReply)}, stats: inside},
+		{name: "no answer", steps: play(prose), want: []seen{ok(getRequest, whole(prose)), ok(get("/2"), okReply)}, stats: inside},
+		{name: "another request waits", steps: []step{in(getRequest, get("/2")), out(two, answer), end()},
+			want: []seen{ok(getRequest, two), ok(get("/2"), answer)}},
 	})
 }

@@ -45,16 +45,22 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 		return false
 	case e.body == http1.BodyUntilClose:
 		// Unless another request waits: then the server has left out the length.
-		return len(c.queue) == 1 && e.flags&(events.FlagNoRequest|uncertain) == 0
+		return c.onlyAnswers(e)
 	case e.body != http1.BodyChunked || e.hasEnd:
 		return e.hasEnd && r.RespOff < e.bodyEnd
 	}
 	probe := e.chunks
 	if !probe.Skip(int64(r.RespOff - e.chunkPos)) {
-		return false
+		// The place is lost: as for a body that the close ends.
+		return c.onlyAnswers(e)
 	}
 	_, _, err := probe.Feed(r.RespData)
 	return err == nil
+}
+
+// onlyAnswers: no request but that of e waits, so nothing but e can be answered.
+func (c *conn) onlyAnswers(e *exchange) bool {
+	return len(c.queue) == 1 && e.flags&(events.FlagNoRequest|uncertain) == 0
 }
 
 // captured is the offset behind the bytes of the head that were captured.
