@@ -36,6 +36,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	add("exchange.dropped.not_http", x.NotHTTP)
 	add("exchange.dropped.queue_full", x.Evicted)
 	add("exchange.dropped.raced", x.Raced)
+	add("exchange.dropped.doubtful", x.Doubtful)
 	add("exchange.dropped.response_unseen", x.Unseen)
 	add("exchange.records_after_close", x.AfterClose)
 	add("exchange.connections_evicted", x.EvictedConns)

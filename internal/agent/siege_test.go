@@ -182,7 +182,7 @@ func (s *siege) checkBooks() {
 	s.t.Helper()
 	in := s.self("exchange.started") + s.self("exchange.pipelined") + s.self("exchange.orphan_responses")
 	out := s.self("exchange.finished") + s.self("exchange.dropped.not_http") +
-		s.self("exchange.dropped.queue_full") + s.self("exchange.dropped.response_unseen") + s.self("exchange.dropped.raced")
+		s.self("exchange.dropped.queue_full") + s.self("exchange.dropped.response_unseen") + s.self("exchange.dropped.raced") + s.self("exchange.dropped.doubtful")
 	if in != out {
 		s.t.Errorf("%d exchanges in, %d out", in, out)
 	}

@@ -85,7 +85,7 @@ func TestEarlyResponse(t *testing.T) {
 		{name: "rest of the body begins like a request", steps: []step{in(short), out(tooLarge), in(prose), in(get("/2")), out(okReply)},
 			want: []seen{tiny, late}, stats: func(s *exchange.Stats) { s.InsideBody, s.Started, s.Pipelined = 1, 1, 1 }},
 		{name: "rest of a chunked body begins like a request", steps: []step{in(chunked), out(tooLarge), in(words, "\r\n0\r\n\r\n"), in(get("/2")), out(okReply)},
-			want: []seen{cut, ok(get("/2"), okReply)}, stats: func(s *exchange.Stats) { s.InsideBody = 1; s.Started = 2 }},
+			want: []seen{cut, ok(get("/2"), okReply).with(uncertain)}, stats: func(s *exchange.Stats) { s.InsideBody = 1; s.Started = 2 }},
 		{name: "rest of the body begins like a request, then closed", steps: []step{in(short), out(tooLarge), in(prose), end()},
 			want: []seen{tiny}, stats: rejected},
 	})

@@ -24,6 +24,10 @@ type conn struct {
 	evictedEnd uint64 // the same of the last request refused for want of room
 	reqPos     uint64 // request bytes known to be of the requests so far
 	openEnd    bool   // ... and more may be: the end of the last one is not known
+	sureEnd    bool   // ... and no more are
+	pipelines  bool   // a doubtful request that came before its turn was answered
+	reqMet     uint64 // request bytes seen up to the head of the last response
+	answeredNS uint64 // when the last response ended
 	unsure     bool   // responses may be paired wrongly: records were lost
 	refused    bool   // ... or requests refused, whose responses are to come
 	gone       bool   // forgotten by the tracker
@@ -62,6 +66,7 @@ type exchange struct {
 	first    bool
 	rough    bool // startNS is
 	owned    bool // the slices point into room, not into a record
+	doubtful bool // perhaps a part of the body of the request before
 	reported bool // as in progress
 
 	// Request.
@@ -155,7 +160,7 @@ func (t *Tracker) beginAnew(c *conn) {
 		t.stats.Raced++
 		t.drop(c)
 	}
-	c.unsure, c.refused, c.openEnd, c.tunnel = false, false, false, false
+	c.unsure, c.refused, c.openEnd, c.sureEnd, c.tunnel = false, false, false, false, false
 	c.reqFalse, c.refusedEnd, c.evictedEnd, c.reqPos, c.respPos = 0, 0, 0, 0, 0
 }
 

@@ -24,6 +24,10 @@ func (t *Tracker) finish(c *conn, end, atNS uint64, outcome events.Outcome) {
 		end = e.respOff
 	}
 	c.respPos = max(c.respPos, end)
+	if e.doubtful && len(c.queue) == 1 && e.readNS < c.answeredNS {
+		c.pipelines = true
+	}
+	c.answeredNS = atNS
 	t.fill(c, e, end, atNS, outcome)
 	t.stats.Finished++
 	t.emit(&t.out)
@@ -116,6 +120,9 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 			t.finish(c, respEnd, at, e.outcomeAtClose(respEnd, c.reset))
 		case e.malformed, e.partial && len(e.method) == 0, e.flags&events.FlagNoRequest != 0:
 			t.stats.NotHTTP++
+			t.drop(c)
+		case e.doubtful && !e.begun && e.readNS < c.answeredNS && !c.pipelines:
+			t.stats.Doubtful++
 			t.drop(c)
 		case e.begun: // cut short before its status was complete
 			t.finish(c, respEnd, max(lastNS, e.lastNS), events.OutcomeAborted)

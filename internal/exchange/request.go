@@ -41,7 +41,10 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		c.reqFalse = max(c.reqFalse, off)
 		return
 	default:
-		e = t.startRequest(c, r, off, head)
+		doubtful := t.weigh(c, r)
+		if e = t.startRequest(c, r, off, head); e != nil {
+			e.doubtful = e.doubtful || doubtful
+		}
 		if c.refusedEnd == off+1 { // its head has become longer
 			t.stats.Pipelined++
 		} else {
@@ -75,9 +78,12 @@ func (t *Tracker) refuseRequest(c *conn, off uint64) {
 func (t *Tracker) startRequest(c *conn, r *events.Record, off uint64, head []byte) *exchange {
 	e := t.push(c)
 	if e == nil {
-		c.reqPos = max(c.reqPos, off+1)
+		c.reqPos, c.sureEnd = max(c.reqPos, off+1), false
 		c.evictedEnd = off + 1
 		return nil
+	}
+	if n := len(c.queue); n > 1 {
+		e.doubtful = c.queue[n-2].doubtful
 	}
 	e.pid, e.tid = r.PID, r.TID
 	e.startNS, e.readNS, e.touchNS = r.StartNS, r.ReadNS, r.TouchNS
@@ -127,6 +133,7 @@ func (t *Tracker) readHead(c *conn, e *exchange, head []byte) {
 	e.method, e.target, e.host = t.req.Method, t.req.Target, t.req.Host
 	e.minor = t.req.ProtoMinor
 	e.flags &^= events.FlagTargetCut
+	c.sureEnd = false
 	if t.req.TargetCut {
 		e.flags |= events.FlagTargetCut
 	}
@@ -137,7 +144,7 @@ func (t *Tracker) readHead(c *conn, e *exchange, head []byte) {
 	}
 	e.flags &^= events.FlagNoRequest
 	least := e.reqOff + e.measure(&t.req, head)
-	c.openEnd = e.reqEnd == 0
+	c.openEnd, c.sureEnd = e.reqEnd == 0, e.reqEnd != 0
 	c.reqPos = max(c.reqPos, least)
 }
 
@@ -165,6 +172,7 @@ func (e *exchange) measure(q *http1.Request, head []byte) (least uint64) {
 		if done {
 			e.reqEnd = e.reqOff + least
 		}
+		least += uint64(chunks.Left())
 	}
 	return least
 }

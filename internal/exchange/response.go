@@ -105,6 +105,7 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 		e.respEnd, e.lastNS = r.RespEnd, r.NowNS
 		e.takeTimes(r)
 		if !e.headDone {
+			c.reqMet = c.reqEnd
 			if !t.readResponseHead(c, e, r, off, data) {
 				return
 			}

@@ -167,7 +167,7 @@ func (w *watched) feed(raw []byte) {
 func (w *watched) checkBooks() {
 	w.t.Helper()
 	s := w.Stats()
-	if s.Started+s.Pipelined+s.Orphans != s.Finished+s.Open+s.NotHTTP+s.Evicted+s.Unseen+s.Raced {
+	if s.Started+s.Pipelined+s.Orphans != s.Finished+s.Open+s.NotHTTP+s.Evicted+s.Unseen+s.Raced+s.Doubtful {
 		w.t.Fatalf("books do not balance: %+v", s)
 	}
 	open := 0

@@ -51,7 +51,7 @@ func (o *Options) setDefaults() {
 
 // Stats are the books of a Tracker. At any time
 //
-//	Started + Pipelined + Orphans = Finished + Open + NotHTTP + Evicted + Unseen + Raced
+//	Started + Pipelined + Orphans = Finished + Open + NotHTTP + Evicted + Unseen + Raced + Doubtful
 type Stats struct {
 	Started   uint64 // requests told by the kernel
 	Pipelined uint64 // requests that are not in Started: behind another one in one head, or first taken for a part of a body
@@ -62,6 +62,7 @@ type Stats struct {
 	Evicted   uint64 // requests dropped at a limit
 	Unseen    uint64 // responses whose head was behind another's in one write
 	Raced     uint64 // requests open where the kernel side lost its place (events.HasAnew)
+	Doubtful  uint64 // requests taken for a part of a body after all: no answer came
 
 	InsideBody   uint64 // requests told by the kernel that are part of a body, or in a tunnel
 	InsideAnswer uint64 // the same of responses

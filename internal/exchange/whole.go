@@ -43,7 +43,7 @@ func (t *Tracker) takeWhole(c *conn, r *events.Record) bool {
 		return false
 	}
 	t.advance(c, r)
-	c.reqPos, c.respPos = r.ReqOff+size, end
+	c.reqPos, c.respPos, c.sureEnd = r.ReqOff+size, end, true
 	t.stats.Started++
 	t.stats.Finished++
 	t.whole.headID = id
@@ -56,7 +56,7 @@ func (t *Tracker) takeWhole(c *conn, r *events.Record) bool {
 func (c *conn) awaits(r *events.Record) bool {
 	return len(c.queue) == 0 && len(c.late) == 0 && !c.isPending &&
 		!c.unsure && !c.tunnel && !c.openEnd &&
-		r.ReqOff >= c.reqPos && r.RespOff >= c.respPos &&
+		(r.ReqOff == c.reqPos || r.ReqOff > c.reqPos && !c.sureEnd) && r.RespOff >= c.respPos &&
 		c.refusedEnd != r.ReqOff+1 && c.evictedEnd != r.ReqOff+1
 }
 

@@ -51,6 +51,14 @@ type Chunked struct {
 // Data returns the number of data bytes passed so far, framing not counted.
 func (c *Chunked) Data() int64 { return c.data }
 
+// Left returns how many data bytes of the current chunk are still to come.
+func (c *Chunked) Left() int64 {
+	if c.state != chunkData {
+		return 0
+	}
+	return c.left
+}
+
 // Feed takes the next bytes of the body. consumed is the number that belongs to
 // the body: less than len(b) only if the body is done or err is not nil. done
 // reports that the last byte of the body was reached. After an error (one of

@@ -73,8 +73,8 @@ func (c *checks) balance(got sums, end totals) {
 	n := got.selfCounters()
 	c.balanceKernel(n)
 	in := n["exchange.started"] + n["exchange.pipelined"] + n["exchange.orphan_responses"]
-	out := n["exchange.finished"] + end.Pending + n["exchange.dropped.not_http"] + n["exchange.dropped.queue_full"] + n["exchange.dropped.response_unseen"] + n["exchange.dropped.raced"]
-	c.same("tracker: started + pipelined + orphans = finished + pending + not HTTP + refused + unseen + raced", in, out)
+	out := n["exchange.finished"] + end.Pending + n["exchange.dropped.not_http"] + n["exchange.dropped.queue_full"] + n["exchange.dropped.response_unseen"] + n["exchange.dropped.raced"] + n["exchange.dropped.doubtful"]
+	c.same("tracker: started + pipelined + orphans = finished + pending + not HTTP + refused + unseen + raced + doubtful", in, out)
 	c.same("tracker: finished = recorded", n["exchange.finished"], n["stats.requests"])
 	c.balanceLines(got, end)
 }
