@@ -71,6 +71,7 @@ type exchange struct {
 
 	// Request.
 	reqOff, reqEnd uint64 // reqEnd 0: not known from the framing
+	headEnd        uint64 // all that was read ended here, within the head; or 0
 	headID         uint64
 	method         []byte
 	target, host   []byte

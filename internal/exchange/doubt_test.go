@@ -102,3 +102,15 @@ func TestUnseenRequest(t *testing.T) {
 		}
 	}
 }
+
+// A head that was not whole when the answer began: what else was read then may be
+// of others.
+func TestSplitHeadsBytes(t *testing.T) {
+	one, two, three := get("/1"), get("/2"), get("/3")
+	cut := len(one) + 9
+	all := one + two + three
+	s := newStage(t, exchange.Options{})
+	s.play(in(all[:cut]), out(reply(201, "")), in(all[cut:]), out(reply(202, "")), out(reply(203, "")), end())
+	s.want(ok(one, reply(201, "")), ok(two, reply(202, "")).read(len(three)).with(events.FlagBytesUncertain),
+		seen{Status: 203, Outcome: "ok", Out: len(reply(203, "")), Flags: noRequest})
+}

@@ -133,7 +133,10 @@ func (t *Tracker) readHead(c *conn, e *exchange, head []byte) {
 	e.method, e.target, e.host = t.req.Method, t.req.Target, t.req.Host
 	e.minor = t.req.ProtoMinor
 	e.flags &^= events.FlagTargetCut
-	c.sureEnd = false
+	e.headEnd, c.sureEnd = 0, false
+	if end := e.reqOff + uint64(len(head)); end == c.reqEnd && !t.req.Complete {
+		e.headEnd = end
+	}
 	if t.req.TargetCut {
 		e.flags |= events.FlagTargetCut
 	}
