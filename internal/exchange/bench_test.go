@@ -46,8 +46,7 @@ func (s *stream) feed(t *exchange.Tracker, r *events.Record) {
 	s.seq++
 	if s.next++; s.next == len(s.records) {
 		s.next = 0
-		s.req += 1 << 20
-		s.resp = r.RespEnd - baseOffset // no gap between responses
+		s.req, s.resp = r.ReqEnd-baseOffset, r.RespEnd-baseOffset // no gap between messages
 	}
 }
 

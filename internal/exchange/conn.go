@@ -13,6 +13,8 @@ type conn struct {
 	info      *events.Conn
 	role      events.Role
 	isPending bool
+	sureEnd   bool   // reqPos is the end of the last request
+	pipelines bool   // a doubtful request that came before its turn was answered
 	next      uint32 // sequence number of the next record
 	lastNS    uint64
 	reqEnd    uint64 // request bytes seen
@@ -24,10 +26,6 @@ type conn struct {
 	evictedEnd uint64 // the same of the last request refused for want of room
 	reqPos     uint64 // request bytes known to be of the requests so far
 	openEnd    bool   // ... and more may be: the end of the last one is not known
-	sureEnd    bool   // ... and no more are
-	pipelines  bool   // a doubtful request that came before its turn was answered
-	reqMet     uint64 // request bytes seen up to the head of the last response
-	answeredNS uint64 // when the last response ended
 	unsure     bool   // responses may be paired wrongly: records were lost
 	refused    bool   // ... or requests refused, whose responses are to come
 	gone       bool   // forgotten by the tracker
@@ -43,6 +41,9 @@ type conn struct {
 	// The heads of its last exchange, most likely those of the next.
 	lastReq  *knownRequest
 	lastResp *knownResponse
+	// reqMet is the request bytes seen up to the head of the last response,
+	// answeredNS when that response ended.
+	reqMet, answeredNS uint64
 }
 
 // unknownConn stands for a connection whose addresses were lost.
@@ -86,6 +87,7 @@ type exchange struct {
 	hidden   bool // of what follows an interim response something was not captured
 	status   uint16
 	body     http1.BodyKind
+	last     ending // of the bytes up to respEnd, if chunked
 	respOff  uint64 // first byte of the first (interim) response
 	msgOff   uint64 // first byte of the message being read
 	respEnd  uint64 // bytes seen
@@ -98,7 +100,6 @@ type exchange struct {
 	buf      []byte // captured bytes from msgOff on, while the head is incomplete
 	chunks   http1.Chunked
 	chunkPos uint64 // stream offset that chunks has reached
-	last     ending // of the bytes up to respEnd, if chunked
 
 	// Where its time went, up to timesNS; attribution of onCPU or times.
 	times   events.RawTimes

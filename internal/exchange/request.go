@@ -41,7 +41,7 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		c.reqFalse = max(c.reqFalse, off)
 		return
 	default:
-		doubtful := t.weigh(c, r)
+		doubtful := (c.openEnd || len(c.queue) > 0 || off != c.reqPos) && t.weigh(c, r)
 		if e = t.startRequest(c, r, off, head); e != nil {
 			e.doubtful = e.doubtful || doubtful
 		}
