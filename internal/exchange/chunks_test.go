@@ -52,6 +52,8 @@ func TestChunkedKeepsItsPlace(t *testing.T) {
 			want: []seen{whole, ok(get("/2"), okReply)}},
 		{name: "... in a later write", steps: append([]step{in(getRequest), out(rest, first[len(rest):]), sweep(), out(last)}, next...),
 			want: []seen{whole, ok(get("/2"), okReply)}},
+		{name: "lost, and the end captured with its trailer", steps: []step{in(getRequest), out(chunkedHead), sendfile(99), out("0\r\nX: 1\r\n\r\n")},
+			want: []seen{ok(getRequest, chunkedHead+strings.Repeat("?", 99)+"0\r\nX: 1\r\n\r\n")}},
 		{name: "cut behind such data", steps: []step{in(getRequest), out(first), sweep(), end()},
 			want: []seen{ok(getRequest, first).outcome("aborted")}},
 		{name: "cut behind a small chunk", steps: []step{in(getRequest), out(small), sweep(), out("llo\r\n"), end()},
