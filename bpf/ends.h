@@ -38,9 +38,14 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 		has |= PROBE_HAS_RESET;
 	if (c->family == CONN_TCP && tp) {
 		/* What no call has told yet: a splice, or a write cut short by a reset. */
-		if (c->rx_off)
-			c->rx_off += (__u32)(rx_seq(sk, tp, trusted) - (__u32)c->rx_off);
+		if (c->rx_off) {
+			__u32 moved = rx_seq(sk, tp, trusted) - (__u32)c->rx_off;
+
+			c->rx_off += moved;
+			tail_keep(c, moved);
+		}
 		if (c->tx_off && sending_now(c, tp, trusted)) {
+			c->tail_len = 0;
 			c->tx_off += (__u32)(READ(trusted, tp, write_seq) - (__u32)c->tx_off);
 			if (c->role == PROBE_ROLE_SERVER)
 				c->resp_last_ns = bpf_ktime_get_ns();

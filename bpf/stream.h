@@ -50,11 +50,13 @@ static __always_inline __u64 arrived_at(struct tcp_sock *tp)
 {
 	__u64 clock = tp->tcp_clock_cache & ~1ULL, tick = cfg.tick_ns, jiffies, end;
 
+	if (!tick)
+		return clock;
 	jiffies = bpf_jiffies64();
 	jiffies -= (__u32)jiffies - tp->inet_conn.icsk_ack.lrcvtime;
 	if (clock - jiffies * tick < jiffies_began)
 		jiffies_learn(clock - jiffies * tick);
-	if (tp->rcv_wup != tp->rcv_nxt || !tick)
+	if (tp->rcv_wup != tp->rcv_nxt)
 		return clock;
 	end = jiffies_began + (jiffies + 1) * tick;
 	/* A tick may come late. */
@@ -159,11 +161,19 @@ static __always_inline bool begins_connection(struct conn *c, struct tcp_sock *t
 	return read_first(tp, p, trusted);
 }
 
+/* Bytes moved that no call has shown, if unseen is not 0: the last ones are not known.
+ * Without a branch, of which the verifier would go both ways. */
+static __always_inline void tail_keep(struct conn *c, __u32 unseen)
+{
+	c->tail_len &= ((unseen | -unseen) >> 31) - 1;
+}
+
 /* Moves the stream offset of the piece's direction over it. */
 static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_sock *tp,
 				    struct piece *p, const bool trusted)
 {
 	__u64 *off = p->dir == DIR_RECV ? &c->rx_off : &c->tx_off;
+	__u32 moved;
 
 	if (c->family == CONN_TCP && tp) {
 		/* The low half of the offset is the kernel's sequence number. */
@@ -172,7 +182,9 @@ static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_
 
 		if (!*off)
 			*off = (1ULL << 32 | seq) - p->len;
-		*off += (__u32)(seq - (__u32)*off);
+		moved = seq - (__u32)*off;
+		*off += moved;
+		tail_keep(c, moved ^ p->len);
 	} else {
 		*off += p->len;
 	}

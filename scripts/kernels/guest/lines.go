@@ -68,7 +68,7 @@ func (l *traced) problem() string {
 		return "duration"
 	case l.Wait.AcceptNS == nil:
 		return "no wait"
-	case len(l.Flags) > 0:
+	case len(l.Flags) > 0 && !slices.Equal(l.Flags, []string{"time_uncertain"}): // it waited for long
 		return "flags"
 	case l.Attribution != "" && l.parts() != l.DurationNS:
 		return fmt.Sprintf("parts add up to %d", l.parts())
