@@ -4,6 +4,7 @@ package loader_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 
@@ -59,6 +60,17 @@ func moveScenarios() []scenario {
 			client.both("GET", 200)
 			client.exchange(get(s.target), answerOf(204, ""))
 			client.both("GET", 204)
+		}},
+		{"end of a chunked answer spliced out of the socket", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+			server.write("5\r\nworld\r\n")
+			client.read()
+			server.write(fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 5000, repeated(5000)))
+			client.spliceOut()
+			server.close()
+			client.expectEnd()
+			client.both("GET", 200)
 		}},
 		{"splice out of the socket", func(s *stage) {
 			client, server := s.tcp()
