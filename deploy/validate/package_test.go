@@ -145,6 +145,20 @@ echo all done
 	}
 }
 
+// systemd makes RuntimeDirectory= of a DynamicUser= a link to a private directory
+// if it is to be kept, and in a link no agent locks.
+func TestServiceLocks(t *testing.T) {
+	unit, err := os.ReadFile("../systemd/probe.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"DynamicUser=yes", "RuntimeDirectory=probe", "RuntimeDirectoryMode=0700", "RuntimeDirectoryPreserve=no"} {
+		if strings.Count("\n"+string(unit), "\n"+line+"\n") != 1 {
+			t.Errorf("the service has no %s", line)
+		}
+	}
+}
+
 // A service that cannot be started again (masked, or with settings that are not
 // valid) does not leave the package half installed.
 func TestPostinstallBrokenService(t *testing.T) {

@@ -5,7 +5,6 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"probe/internal/single"
@@ -15,12 +14,15 @@ import (
 // otherAgents lists agents of this host that send to a receiver.
 func (h host) otherAgents() Check {
 	const name = "other_agents"
+	const twice = "two agents may send the same figures: "
+	err := single.Check(h.LockDir)
+	if refusal, refused := errors.AsType[*single.Refusal](err); refused {
+		return degraded(name, "not known", twice+refusal.Why, refusal.Remedy)
+	}
 	holders, err := single.Holders(h.LockDir)
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return fine(name, "not known", h.LockDir+" is not for this user; two agents wait for each other anyway")
 	case err != nil:
-		return degraded(name, "not known", "two agents may send the same figures: "+err.Error(), "rm -r "+h.LockDir)
+		return degraded(name, "not known", twice+err.Error(), "rm -r "+h.LockDir)
 	case len(holders) == 0:
 		return fine(name, "none", "no other agent sends figures of this host")
 	}

@@ -93,6 +93,8 @@ func TestFileChecks(t *testing.T) {
 		{"containerd", map[string]string{"run/containerd/io.containerd.runtime.v2.task/k8s.io/x/config.json": "{}"}, host.containerFiles, Fine, "containerd"},
 		{"no runtime", nil, host.containerFiles, Fine, "no container runtime"},
 		{"no other agent", nil, host.otherAgents, Fine, "none"},
+		{"lock directory that systemd made a link", map[string]string{"run/private/probe/": "", "run/probe": "->private/probe"}, host.otherAgents, Degraded, "RuntimeDirectoryPreserve=no"},
+		{"lock directory that is a file", map[string]string{"run/probe": ""}, host.otherAgents, Degraded, "not a directory"},
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	for _, tt := range tests {

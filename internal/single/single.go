@@ -19,15 +19,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
 	// Dir is where the locks are.
-	Dir     = "/run/probe"
-	dirMode = 0o700
+	Dir = "/run/probe"
 	// fileMode lets an agent of another user see the lock; Dir keeps all others out.
 	fileMode = 0o644
 	suffix   = ".lock"
@@ -88,33 +86,16 @@ func Acquire(dir, key string) (*Lock, Holder, error) {
 	return nil, Holder{}, fmt.Errorf("lock %s: it changes all the time", path)
 }
 
-// prepare makes dir and refuses one in which others could lock. One of our own
-// is closed to them: the kubelet makes it as open as any other.
-func prepare(dir string) error {
-	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return err
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	open := info.Mode().Perm()&^dirMode != 0
-	if stat, known := info.Sys().(*syscall.Stat_t); info.IsDir() && open && known && int(stat.Uid) == os.Geteuid() {
-		return os.Chmod(dir, dirMode)
-	}
-	if !info.IsDir() || open {
-		return fmt.Errorf("%s is open to other users: chmod 700 %s", dir, dir)
-	}
-	return nil
-}
-
 // try returns neither a lock nor an error when the file changed meanwhile.
 func try(path string) (*Lock, Holder, error) {
 	foreign := false
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
 	if errors.Is(err, fs.ErrPermission) { // of another user's agent
 		foreign = true
-		file, err = os.Open(path)
+		denied := err
+		if file, err = os.Open(path); errors.Is(err, fs.ErrNotExist) { // of nobody: dir is not for us
+			err = denied
+		}
 	}
 	if err != nil {
 		return nil, Holder{}, err

@@ -6,13 +6,17 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"probe/internal/single"
 	"probe/internal/testutil"
@@ -144,6 +148,61 @@ func TestNeverTwo(t *testing.T) {
 	}
 }
 
+// A directory of another user's agent, as one without privileges finds it.
+func TestDirectoryOfAnotherUser(t *testing.T) {
+	testutil.RequireRoot(t, "become nobody")
+	dir := place(t)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(t, func() {
+		if _, _, err := single.Acquire(dir, "k"); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%v, want permission denied", err)
+		}
+		refused(t, single.Check(dir), "permission denied", "run as root")
+	})
+	if err := single.Check(dir); err != nil {
+		t.Errorf("for root: %v", err)
+	}
+}
+
+// asNobody runs f in a thread of another user, which may search directories as
+// the systemd service does.
+func asNobody(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread ends with the goroutine
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		search := unix.CapUserData{Effective: 1 << unix.CAP_DAC_READ_SEARCH, Permitted: 1 << unix.CAP_DAC_READ_SEARCH}
+		data := [2]unix.CapUserData{search, {}}
+		_, _, errno := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0)
+		if errno == 0 {
+			_, _, errno = unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534)
+		}
+		if errno != 0 {
+			t.Error(errno)
+			return
+		}
+		if err := unix.Capset(&header, &data[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+// refused checks that an error says why, and what to do.
+func refused(t *testing.T, err error, why, remedy string) {
+	t.Helper()
+	r, is := errors.AsType[*single.Refusal](err)
+	if !is || !strings.Contains(r.Why, why) || !strings.Contains(r.Remedy, remedy) {
+		t.Errorf("%v, want a refusal with %q and %q", err, why, remedy)
+	}
+}
+
 // A directory in which any user could lock is closed, or not trusted.
 func TestOpenDirectory(t *testing.T) {
 	dir := place(t)
@@ -167,15 +226,33 @@ func TestOpenDirectory(t *testing.T) {
 		if err := errors.Join(os.Chmod(dir, 0o777), os.Chown(dir, 65534, 65534)); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := single.Acquire(dir, "k"); err == nil || errors.Is(err, single.ErrHeld) {
-			t.Errorf("another user's: %v, want a refusal", err)
-		}
+		_, _, err := single.Acquire(dir, "k")
+		refused(t, err, "open to other users", "chmod 700")
+		refused(t, single.Check(dir), "open to other users", "chmod 700")
 	}
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(dir, link); err != nil {
+}
+
+// What is no directory is told as that, by Check and Acquire alike: systemd
+// makes a link of RuntimeDirectory= for DynamicUser= unless it is told not to.
+func TestNoDirectory(t *testing.T) {
+	above := t.TempDir()
+	link, file, missing := filepath.Join(above, "link"), filepath.Join(above, "file"), filepath.Join(above, "a", "b")
+	if err := errors.Join(os.Symlink(above, link), os.WriteFile(file, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := single.Acquire(link, "k"); err == nil {
-		t.Error("a symbolic link was accepted")
+	for path, want := range map[string][2]string{link: {"symbolic link", "RuntimeDirectoryPreserve=no"}, file: {"not a directory", "rm "}} {
+		_, _, err := single.Acquire(path, "k")
+		refused(t, err, want[0], want[1])
+		err = single.Check(path)
+		refused(t, err, want[0], want[1])
+		if strings.Contains(err.Error(), "chmod") {
+			t.Errorf("%s: %v: chmod does not help", path, err)
+		}
+	}
+	if err := single.Check(missing); err != nil {
+		t.Errorf("one that can be made: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Dir(missing)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Check made something: %v", err)
 	}
 }
