@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -108,15 +109,24 @@ func withoutTarget(name string) string {
 	return os.Getenv(name)
 }
 
-// hostname is the first label: a dot would end the segment of a plain name. A
-// pod has a name of its own, so its manifest says that of the node.
+// hostname is the name that the cluster has for this node, for which a pod's
+// manifest sets NODE_NAME, else that of the host.
 func hostname() string {
-	name := os.Getenv("NODE_NAME")
-	if name == "" {
-		var err error
-		if name, err = os.Hostname(); err != nil {
-			return ""
-		}
+	if name := os.Getenv("NODE_NAME"); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return firstLabel(name)
+}
+
+// firstLabel leaves the domain out. Of an address it would leave what many hosts
+// share.
+func firstLabel(name string) string {
+	if net.ParseIP(name) != nil {
+		return name
 	}
 	name, _, _ = strings.Cut(name, ".")
 	return name

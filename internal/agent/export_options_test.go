@@ -79,3 +79,28 @@ func TestExportOptions(t *testing.T) {
 		})
 	}
 }
+
+// In a pod, figures are those of the node, whose name is the cluster's and stays
+// whole: parts of it may be those of other nodes.
+func TestHostname(t *testing.T) {
+	for _, name := range []string{"node-1", "cn-hangzhou.192.168.0.1", "10.76.114.210", "ip-10-0-0-1.eu-west-1.compute.internal"} {
+		t.Setenv("NODE_NAME", name)
+		if got := hostname(); got != name {
+			t.Errorf("host %q, want %s", got, name)
+		}
+	}
+	t.Setenv("NODE_NAME", "")
+	if got := hostname(); got == "" || got == "ip-10-0-0-1" {
+		t.Errorf("host %q without NODE_NAME", got)
+	}
+}
+
+func TestFirstLabel(t *testing.T) {
+	for name, want := range map[string]string{
+		"vm": "vm", "vm.example.com": "vm", "10.76.114.210": "10.76.114.210", "::1": "::1", "": "",
+	} {
+		if got := firstLabel(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}

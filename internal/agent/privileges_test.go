@@ -37,15 +37,3 @@ func TestLaterPrivileges(t *testing.T) {
 		})
 	}
 }
-
-// In a pod, figures are those of the node.
-func TestHostname(t *testing.T) {
-	t.Setenv("NODE_NAME", "ip-10-0-0-1.eu-west-1.compute.internal")
-	if got := hostname(); got != "ip-10-0-0-1" {
-		t.Errorf("host %q, want ip-10-0-0-1", got)
-	}
-	t.Setenv("NODE_NAME", "")
-	if got := hostname(); got == "" || got == "ip-10-0-0-1" {
-		t.Errorf("host %q without NODE_NAME", got)
-	}
-}
