@@ -126,6 +126,37 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
+// The ready file may be in a directory of another user, which root can write only
+// with a privilege that it gives up otherwise.
+func TestReadyFileOfAnotherUser(t *testing.T) {
+	program := buildStatic(t)
+	dir := t.TempDir()
+	if err := errors.Join(os.Chown(dir, nobody, nobody), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	ready := filepath.Join(dir, "ready")
+	cmd := exec.Command(program, "trace", "--pid", strconv.Itoa(os.Getpid()), "--ready-file", ready)
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	awaitFile(t, ready, &log)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("probe trace: %v\n%s", err, log.String())
+	}
+	if _, err := os.Stat(ready); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the ready file at the end: %v, want it gone", err)
+	}
+	if !strings.Contains(log.String(), "left=CAP_DAC_OVERRIDE,") {
+		t.Errorf("the log does not say what is left:\n%s", log.String())
+	}
+}
+
 func awaitFile(t *testing.T, path string, log *bytes.Buffer) {
 	t.Helper()
 	for range 1000 {

@@ -3,9 +3,14 @@
 package agent
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"probe/internal/privilege"
 	"probe/pkg/loader"
@@ -47,9 +52,10 @@ func (o Options) laterPrivileges(bpf bool) privilege.Set {
 			keep |= privilege.Of(privilege.NetBindService)
 		}
 	}
-	// Totals and the spool are written for as long as it runs, and connecting again to a
-	// receiver's socket is writing to it: both may be another user's.
-	if o.StateDir != "" || o.Export.SpoolDir != "" {
+	// Totals and the spool are written for as long as it runs, connecting again to a
+	// receiver's socket is writing to it, and the ready file is made now and removed
+	// at the end: all may be another user's.
+	if o.StateDir != "" || o.Export.SpoolDir != "" || o.readyAtAnothers() {
 		keep |= privilege.Of(privilege.DACOverride)
 	}
 	if target, _, err := o.Receiver(); err == nil {
@@ -59,4 +65,17 @@ func (o Options) laterPrivileges(bpf bool) privilege.Set {
 		}
 	}
 	return keep
+}
+
+// readyAtAnothers: the directory of the ready file can be written with the
+// privilege only.
+func (o Options) readyAtAnothers() bool {
+	if o.ReadyFile == "" {
+		return false
+	}
+	var denied error
+	err := privilege.Without(privilege.Of(privilege.DACOverride), func() {
+		denied = unix.Faccessat(unix.AT_FDCWD, filepath.Dir(o.ReadyFile), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	})
+	return err != nil || errors.Is(denied, fs.ErrPermission)
 }

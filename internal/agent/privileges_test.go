@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"probe/internal/privilege"
@@ -12,6 +14,11 @@ import (
 func TestLaterPrivileges(t *testing.T) {
 	for _, name := range []string{"STATSD_HOST", "STATSD_PORT", "STATSD_PROTOCOL"} {
 		t.Setenv(name, "")
+	}
+	own, others := t.TempDir(), t.TempDir()
+	must(t, os.Chmod(others, 0o500))
+	if os.Geteuid() == 0 {
+		must(t, os.Chown(others, 65534, 65534))
 	}
 	names := privilege.Of(privilege.SysPtrace, privilege.DACReadSearch)
 	tests := []struct {
@@ -27,6 +34,9 @@ func TestLaterPrivileges(t *testing.T) {
 		{"low port", Options{Listen: "127.0.0.1:80"}, false, names | privilege.Of(privilege.NetBindService)},
 		{"receiver of another user", Options{Statsd: "unix:///run/statsd.sock"}, false, names | privilege.Of(privilege.DACOverride)},
 		{"spool", Options{Export: ExportOptions{SpoolDir: "/var/spool/probe"}}, false, names | privilege.Of(privilege.DACOverride)},
+		{"ready file", Options{ReadyFile: filepath.Join(own, "ready")}, false, names},
+		{"ready file nowhere", Options{ReadyFile: filepath.Join(own, "none", "ready")}, false, names},
+		{"ready file at another user's", Options{ReadyFile: filepath.Join(others, "ready")}, false, names | privilege.Of(privilege.DACOverride)},
 		{"totals", Options{StateDir: "/var/lib/probe"}, false, names | privilege.Of(privilege.DACOverride)},
 	}
 	for _, tt := range tests {

@@ -7,6 +7,7 @@ package privilege
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -115,6 +116,30 @@ func Drop(keep Set) (Set, error) {
 		return had, fmt.Errorf("drop capabilities: %w", err)
 	}
 	return left, nil
+}
+
+// Without runs f in a thread that cannot use what is in out meanwhile.
+func Without(out Set, f func()) error {
+	runtime.LockOSThread()
+	header, before, err := capget()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	during := before
+	for i := range during {
+		during[i].Effective &^= uint32(out >> (32 * i))
+	}
+	if err := unix.Capset(&header, &during[0]); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("do without %v: %w", out, err)
+	}
+	f()
+	if err := unix.Capset(&header, &before[0]); err != nil {
+		return fmt.Errorf("have %v again: %w", out, err) // the thread stays with its goroutine
+	}
+	runtime.UnlockOSThread()
+	return nil
 }
 
 // dropBounding lowers the bounding set, which only CAP_SETPCAP allows. Without

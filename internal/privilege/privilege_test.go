@@ -76,3 +76,20 @@ func TestDrop(t *testing.T) {
 		t.Errorf("want %q and NoNewPrivs in\n%s", want, out)
 	}
 }
+
+// What is left out is back afterwards.
+func TestWithout(t *testing.T) {
+	before, err := privilege.Effective()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := privilege.Of(privilege.DACOverride, privilege.BPF)
+	during, after := before, before
+	err = privilege.Without(out, func() { during, _ = privilege.Effective() })
+	if err == nil {
+		after, err = privilege.Effective()
+	}
+	if err != nil || during != before&^out || after != before {
+		t.Errorf("before %v, during %v, after %v, %v", before, during, after, err)
+	}
+}
