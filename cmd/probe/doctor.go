@@ -38,10 +38,7 @@ measure or name something. 2: something is broken.`,
   probe doctor --config /etc/probe/config.yaml`,
 		Args: usageArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := fromEnvironment(cmd.Flags()); err != nil {
-				return err
-			}
-			if err := fromFile(cmd.Flags(), config, validKeys(cmd.Root())); err != nil {
+			if err := complete(cmd.Flags(), &config, validKeys(cmd.Root())); err != nil {
 				return err
 			}
 			target, prefix, err := o.Receiver()

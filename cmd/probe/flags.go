@@ -80,6 +80,18 @@ func fromEnvironment(f *pflag.FlagSet) error {
 	return first
 }
 
+// complete sets the flags that the command line left alone, in the order of
+// precedence: the environment, the config file, which either may name.
+func complete(f *pflag.FlagSet, config *string, valid []string) error {
+	if err := fromEnvironment(f); err != nil {
+		return err
+	}
+	if err := fromFile(f, *config, valid); err != nil {
+		return err
+	}
+	return refuseZero(f)
+}
+
 // observe runs the agent with these flags until it ends.
 func (c *common) observe(cmd *cobra.Command, stdout, stderr io.Writer) error {
 	c.level = new(slog.LevelVar)
@@ -100,13 +112,9 @@ func (c *common) observe(cmd *cobra.Command, stdout, stderr io.Writer) error {
 	return agent.Run(ctx, o)
 }
 
-// options checks and converts what pflag cannot, in the order of precedence:
-// the command line, the environment, the config file.
+// options completes the flags, and checks and converts what pflag cannot.
 func (c *common) options(f *pflag.FlagSet, valid []string) (agent.Options, error) {
-	if err := fromEnvironment(f); err != nil {
-		return c.opt, err
-	}
-	if err := fromFile(f, c.config, valid); err != nil {
+	if err := complete(f, &c.config, valid); err != nil {
 		return c.opt, err
 	}
 	for _, p := range c.ports {

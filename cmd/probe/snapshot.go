@@ -23,10 +23,7 @@ and no root; what it could not see is listed at the end.`,
   probe snapshot --interval 10s --json`,
 		Args: usageArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := fromEnvironment(cmd.Flags()); err != nil {
-				return err
-			}
-			if err := fromFile(cmd.Flags(), config, validKeys(cmd.Root())); err != nil {
+			if err := complete(cmd.Flags(), &config, validKeys(cmd.Root())); err != nil {
 				return err
 			}
 			return agent.Snapshot(cmd.Context(), o)

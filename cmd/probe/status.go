@@ -31,10 +31,7 @@ func (w *where) register(f *pflag.FlagSet) {
 }
 
 func (w *where) resolve(cmd *cobra.Command) error {
-	if err := fromEnvironment(cmd.Flags()); err != nil {
-		return err
-	}
-	return fromFile(cmd.Flags(), w.config, validKeys(cmd.Root()))
+	return complete(cmd.Flags(), &w.config, validKeys(cmd.Root()))
 }
 
 func newStatus(stdout io.Writer) *cobra.Command {

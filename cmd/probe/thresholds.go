@@ -8,8 +8,7 @@ import (
 	"probe/internal/agent"
 )
 
-// registerThresholds adds the flags that say when the host is overloaded. A
-// threshold of 0 is the default one, as in the library.
+// registerThresholds adds the flags that say when the host is overloaded.
 func registerThresholds(f *pflag.FlagSet, t *agent.Thresholds) {
 	d := agent.DefaultThresholds()
 	f.Float64Var(&t.MaxUsedCPURatio, "max-used-cpu-ratio", d.MaxUsedCPURatio, "the host is overloaded above this share of CPU time, above 0 to 1")
