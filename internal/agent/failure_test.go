@@ -5,9 +5,11 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,3 +73,37 @@ func TestPanicEndsTheAgent(t *testing.T) {
 		t.Errorf("the last interval was not sent:\n%s", sent)
 	}
 }
+
+// A trace that nobody takes any more ends with one error.
+func TestLossOfTheOutputEndsTheTrace(t *testing.T) {
+	testutil.RequireBPF(t, "5.15", "tp_btf and ring buffer")
+	a, err := build(Options{
+		Role: "server", Source: "auto", Trace: true, ShutdownTimeout: DefaultShutdownTimeout,
+		PIDs: []uint32{1}, Stdout: fullDisk{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.run(context.Background()) }()
+	<-a.attached
+	if _, err := ask(t.Context(), a.mailbox, func() struct{} {
+		a.trace.Print(&events.Request{Role: events.RoleServer, Status: 200, Duration: time.Millisecond, Conn: new(events.Conn)})
+		return struct{}{}
+	}); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err = <-ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the agent does not end")
+	}
+	if !errors.Is(err, syscall.ENOSPC) || strings.Count(err.Error(), "write access log:") != 1 {
+		t.Errorf("ended with %v, want the error once", err)
+	}
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }

@@ -55,8 +55,8 @@ func (a *Agent) loop(ctx context.Context) error {
 		}
 		if a.trace != nil {
 			a.parts.enter(stageOutput)
-			if err := a.trace.Flush(); err != nil {
-				return err
+			if a.trace.Flush() != nil {
+				return nil // finish meets the same error, and tells it
 			}
 		}
 		if err := a.periodic(); err != nil {

@@ -69,13 +69,26 @@ func TestStdoutErrorsAreCounted(t *testing.T) {
 		t.Error(err)
 	}
 	err := x.Export(context.Background(), many())
-	if err == nil || !strings.Contains(err.Error(), "export to stdout:: 300 lines dropped: write lines: broken pipe") {
+	if err == nil || !strings.Contains(err.Error(), "export to stdout: 300 lines dropped: write lines: broken pipe") {
 		t.Errorf("error = %v", err)
 	}
 	if c := x.Counters(); c.ErrorsOther != 1 {
 		t.Errorf("counters = %+v", c)
 	}
 	checkBooks(t, x, 301)
+}
+
+// An interval without a line loses none, and says only what is wrong.
+func TestNothingToSendIsNotDropped(t *testing.T) {
+	t.Parallel()
+	x := newExporter(t, Options{Target: Target{Scheme: Unixgram, Path: "/nowhere/socket"}, Now: (&testClock{}).Now})
+	err := x.Export(context.Background(), &stats.Snapshot{})
+	if !errors.Is(err, errDown) || strings.Contains(err.Error(), "dropped") {
+		t.Errorf("error = %v, want one about the receiver only", err)
+	}
+	if err := x.Export(context.Background(), oneLine()); err == nil || !strings.Contains(err.Error(), "1 lines dropped") {
+		t.Errorf("error = %v, want the line that was lost", err)
+	}
 }
 
 func TestLinesTooLongAreCounted(t *testing.T) {

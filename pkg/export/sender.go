@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -86,12 +87,15 @@ func (s *sender) end() error {
 	err := s.transport.end()
 	d := s.now
 	s.now = delivery{}
-	if d.firstErr != nil {
+	switch {
+	case d.dropped > 0:
 		err = fmt.Errorf("%d lines dropped: %w", d.dropped, d.firstErr)
+	case d.firstErr != nil: // there was nothing to send
+		err = d.firstErr
 	}
 	s.note(d, err)
 	if err != nil {
-		return fmt.Errorf("export to %s: %w", s.opt.Target, err)
+		return fmt.Errorf("export to %s: %w", strings.TrimSuffix(s.opt.Target.String(), ":"), err)
 	}
 	return nil
 }
