@@ -145,10 +145,23 @@ func (a *Agent) lastDelivery() error {
 	a.memory.add(last)
 	err := a.export.Export(ctx, last)
 	a.deliver.note()
-	if err != nil {
+	if err != nil && !a.writesItself() {
 		a.log.Warn("last interval not delivered", "error", err)
+		err = nil
 	}
-	return a.export.Close(ctx)
+	return errors.Join(err, a.export.Close(ctx))
+}
+
+// writesItself: lines go to a file or to stdout, and are lost where that fails.
+// A queue tells what it has lost when it is closed; of packets nobody knows
+// whether they arrive, and that a receiver is away is no failure of the agent.
+func (a *Agent) writesItself() bool {
+	o := a.live
+	if a.replaceExport {
+		o = a.exportBefore
+	}
+	target, _, err := o.Receiver()
+	return err == nil && (target == export.Target{} || target.Scheme == export.Stdout || target.Scheme == export.File)
 }
 
 // recount brings what the last delivery has counted into the last log line: no

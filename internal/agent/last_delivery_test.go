@@ -5,6 +5,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -19,6 +20,7 @@ import (
 // ending is an agent at its end, with nothing in the kernel.
 func ending(t *testing.T, limit time.Duration) (*Agent, *bytes.Buffer) {
 	t.Helper()
+	t.Setenv("STATSD_HOST", "")
 	var text bytes.Buffer
 	a, err := build(Options{
 		Role: "server", Source: "auto", Interval: time.Hour, ShutdownTimeout: limit,
@@ -39,6 +41,24 @@ func TestLastIntervalBehindAStuckDelivery(t *testing.T) {
 	}
 	if got := a.deliver.lost.Load(); got != 1 {
 		t.Errorf("%d intervals lost, want 1", got)
+	}
+}
+
+// The last interval is lost: where the agent writes itself that is its failure.
+func TestLastIntervalLost(t *testing.T) {
+	full := errors.New("no space left")
+	for statsd, want := range map[string]error{
+		"": full, "stdout:": full, "file:///var/log/lines": full, "udp://127.0.0.1:1": nil, "unixgram:///run/socket": nil, "tcp://127.0.0.1:1": nil,
+	} {
+		a, text := ending(t, time.Second)
+		a.useExporter(newScripted(func() error { return full }))
+		a.live.Statsd = statsd
+		if err := a.lastDelivery(); !errors.Is(err, want) {
+			t.Errorf("%s: ended with %v, want %v", statsd, err, want)
+		}
+		if logged := strings.Contains(text.String(), "no space left"); logged != (want == nil) {
+			t.Errorf("%s: in the log %v, want it told once:\n%s", statsd, logged, text)
+		}
 	}
 }
 

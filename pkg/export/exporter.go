@@ -28,8 +28,8 @@ type Exporter struct {
 }
 
 // New checks the options and returns an Exporter. It sends nothing and looks up
-// nothing: a receiver that is not there yet is no error. A spool directory that
-// cannot be used is one, and wraps ErrSpool.
+// nothing: a receiver that is not there yet is no error. A file that cannot be
+// opened is one, and a spool directory that cannot be used, which wraps ErrSpool.
 func New(opt Options) (*Exporter, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, fmt.Errorf("set up exporter: %w", err)

@@ -43,17 +43,29 @@ type file struct {
 	torn bool
 }
 
+// newFile opens the file, so that a path that cannot be written is known at once.
+func newFile(path string, c *counters) (*file, error) {
+	f := &file{path: path, counters: c}
+	if err := f.open(); err != nil && !errors.Is(err, syscall.ENXIO) { // a pipe without a reader
+		return nil, fmt.Errorf("statsd target: %w", err)
+	}
+	return f, nil
+}
+
+func (f *file) open() (err error) {
+	f.to, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640)
+	return err
+}
+
 func (f *file) begin(ctx context.Context) error {
 	if f.to != nil && !f.current() {
 		f.drop()
 	}
 	if f.to == nil {
-		to, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640)
-		if err != nil {
+		if err := f.open(); err != nil {
 			f.counters.errorsOther.Add(1)
 			return fmt.Errorf("%w: %w", errDown, err)
 		}
-		f.to = to
 	}
 	to := f.to
 	// For a pipe that nobody empties; a regular file knows no deadline.

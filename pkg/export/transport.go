@@ -33,7 +33,7 @@ func newTransport(opt Options, c *counters) (transport, error) {
 	case TCP, Unix, UnixDD:
 		return newStream(opt, c)
 	case File:
-		return &file{path: opt.Target.Path, counters: c}, nil
+		return newFile(opt.Target.Path, c)
 	}
 	return &writer{to: opt.Stdout, counters: c}, nil
 }

@@ -170,17 +170,35 @@ func TestFileOnAFullDisk(t *testing.T) {
 	must(t, x.Close(t.Context()))
 }
 
+// A file that cannot be written is refused at once; a pipe may get its reader
+// later.
 func TestFileThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/proc/nowhere/x", t.TempDir()} {
-		x := newExporter(t, Options{Target: Target{Scheme: File, Path: path}})
-		for range 2 {
-			if err := x.export(oneLine()); !errors.Is(err, errDown) {
-				t.Errorf("error = %v", err)
-			}
+		if x, err := New(Options{Target: Target{Scheme: File, Path: path}}); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, %v; want an error that names it", path, x, err)
 		}
-		checkBooks(t, x, 2)
 	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	must(t, syscall.Mkfifo(pipe, 0o600))
+	newExporter(t, Options{Target: Target{Scheme: File, Path: pipe}})
+}
+
+// Nor does it end an Exporter that it is gone later.
+func TestFileThatIsGone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "log")
+	must(t, os.Mkdir(dir, 0o700))
+	x := newExporter(t, Options{Target: Target{Scheme: File, Path: filepath.Join(dir, "lines")}})
+	must(t, os.RemoveAll(dir))
+	for range 2 {
+		if err := x.export(oneLine()); !errors.Is(err, errDown) {
+			t.Errorf("error = %v", err)
+		}
+	}
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, x.export(oneLine()))
+	checkBooks(t, x, 3)
 }
 
 // A pipe that its reader empties too late takes a part of a payload. The line
