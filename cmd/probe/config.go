@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/knadh/koanf/parsers/json"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -68,11 +69,17 @@ func readConfig(path string) (map[string]any, error) {
 	default:
 		return nil, errors.New("unknown format: want a name that ends in .yaml, .yml or .json")
 	}
-	file, err := os.Open(path)
+	// Opening a pipe would wait for its writer, deaf to signals.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, errors.Unwrap(err) // the path is told already
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file: a pipe could not be read again at SIGHUP")
+	}
 	text, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
 	if err != nil {
 		return nil, err
