@@ -95,6 +95,9 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = usageArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		for _, shell := range completion.Commands() {
+			shell.Args = usageArgs // the library's refusal is not known as bad usage
+		}
 	}
 	return root
 }
