@@ -69,6 +69,9 @@ func parseRule(text string) (Rule, error) {
 		if !slices.Contains(ruleFields(), field) {
 			return Rule{}, fmt.Errorf("unknown field %q", field)
 		}
+		if field == "port" && strings.Trim(pattern, "0123456789*?") != "" {
+			return Rule{}, fmt.Errorf("no port is like %q: digits, * and ? only", pattern)
+		}
 		r.conditions = append(r.conditions, condition{field, pattern})
 	}
 	return r, checkPlaceholders(name)
