@@ -260,3 +260,16 @@ func TestDoctorCapabilities(t *testing.T) {
 		})
 	}
 }
+
+// In a user namespace root's capabilities look complete and are not: the doctor
+// says so.
+func TestDoctorInUserNamespace(t *testing.T) {
+	out, err := exec.Command("unshare", "--user", "--map-root-user", buildStatic(t), "doctor").Output()
+	if exit, failed := errors.AsType[*exec.ExitError](err); !failed || exit.ExitCode() != 2 {
+		t.Errorf("%v, want exit code 2", err)
+	}
+	want := regexp.MustCompile(`(?m)^broken +user_namespace +a private one: in a user namespace: .*\n +fix: run in the host's`)
+	if !want.Match(out) {
+		t.Errorf("no word of the user namespace:\n%s", out)
+	}
+}

@@ -87,6 +87,7 @@ func Examine(ctx context.Context, o Options) Report {
 	r := Report{Version: o.Version, Kernel: h.release(), Arch: runtime.GOARCH}
 	r.add(h.kernel(), h.btf())
 	r.add(h.features()...)
+	r.add(h.userNamespace())
 	r.add(h.capabilities(self)...)
 	r.add(h.load(self))
 	r.add(h.lockdown(), h.seccomp(self), h.memlock(self), h.perfEventParanoid(), h.unprivilegedBPF(), h.tracefs())

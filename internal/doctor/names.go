@@ -73,6 +73,24 @@ func (h host) pidNamespace() Check {
 		"Kubernetes: hostPID: true; docker: --pid=host")
 }
 
+// initialUIDs is what the host's user namespace maps: every user to itself.
+const initialUIDs = "0 0 4294967295"
+
+// userNamespace: capabilities of another one than the host's look like those of
+// root, and the kernel does not take them for BPF.
+func (h host) userNamespace() Check {
+	const name = "user_namespace"
+	text, err := read(h.proc("self/uid_map"))
+	switch {
+	case err != nil: // a kernel without user namespaces
+		return fine(name, "none", "capabilities are those of the host")
+	case strings.Join(strings.Fields(text), " ") == initialUIDs:
+		return fine(name, "the host's", "capabilities are those of the host")
+	}
+	return broken(name, "a private one", "in a user namespace: its capabilities do not count for BPF",
+		"run in the host's; Kubernetes: hostUsers: true; docker: --userns=host; podman: as root")
+}
+
 // names tries what the names of services are made from, on processes of others.
 func (h host) names(self process) Check {
 	const name = "names"
