@@ -15,10 +15,10 @@ import (
 // It runs as a service: an exporter that panics is started again, and the
 // interval it had is counted as lost.
 type delivery struct {
-	part  *part
-	nowNS func() uint64
-	log   *slog.Logger
-	jobs  chan job
+	part       *part
+	nowNS      func() uint64
+	complaints complaints
+	jobs       chan job
 
 	// idle is closed while there is nothing to deliver. Only the pipeline
 	// starts jobs; mu guards the rest.
@@ -44,7 +44,7 @@ type job struct {
 func newDelivery(p *part, nowNS func() uint64, log *slog.Logger) *delivery {
 	idle := make(chan struct{})
 	close(idle)
-	return &delivery{part: p, nowNS: nowNS, log: log, jobs: make(chan job, 1), idle: idle}
+	return &delivery{part: p, nowNS: nowNS, complaints: complaints{log: log}, jobs: make(chan job, 1), idle: idle}
 }
 
 func (d *delivery) String() string { return d.part.name }
@@ -99,9 +99,7 @@ func (d *delivery) deliver(ctx context.Context, j job) {
 	err := j.export.Export(ctx, j.snapshot)
 	delivered = true
 	d.note()
-	if err != nil {
-		d.log.Warn("statsd delivery failed", "error", err)
-	}
+	d.complaints.note(j.export, err, d.nowNS())
 }
 
 func (d *delivery) replace(ctx context.Context, j job) {
