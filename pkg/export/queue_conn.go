@@ -221,19 +221,6 @@ func (q *queue) saveAcked() {
 	q.spool.saveAcked(q.spool.nextSeq, 0)
 }
 
-// abandon counts what is left and in no spool: with a spool, what came while its
-// disk was full.
-func (q *queue) abandon() (dropped int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i := len(q.entries) - 1; i >= 0; i-- {
-		if q.entries[i].ref == (spoolRef{}) {
-			dropped += q.drop(i, &q.counters.droppedClosed)
-		}
-	}
-	return dropped
-}
-
 // waiting returns what is not confirmed: bytes and lines.
 func (q *queue) waiting() (bytes, lines int) {
 	q.mu.Lock()
