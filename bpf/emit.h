@@ -135,6 +135,7 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 	r->prev_ns = c->resp_last_ns;
 	__builtin_memcpy(r->tail, c->tail, 8);
 	r->tail_len = c->tail_len;
+	r->tail_open = c->tail_open;
 	size = r->resp_len;
 	bound(size);
 	if (size > PROBE_HEAD_MAX)

@@ -36,6 +36,7 @@
 #include "length.h"
 #include "call.h"
 #include "user_buf.h"
+#include "chunk.h"
 #include "emit.h"
 #include "judge.h"
 #include "filter.h"
@@ -168,8 +169,10 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 	if (!p->unknown && !p->to_server) {
 		if (p->response)
 			c->tail_len = 0;
-		if (!p->head_only && (!p->response || p->got < p->len))
+		if (!p->head_only && (!p->response || p->got < p->len)) {
 			tail_slide(c, s, p);
+			tail_judge(c, s, p);
+		}
 	}
 	if (p->to_server && (p->got < p->len || p->got >= cfg.capture_bytes ||
 			     c->phase == PHASE_REQUEST || c->torn))

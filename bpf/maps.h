@@ -116,7 +116,7 @@ struct conn {
 	__u8 anew;         /* ... which is still to be told */
 	__u8 rough;        /* start_ns is known to a tick only */
 	__u8 drains;       /* closed, but for what is unread */
-	__u8 pad[1];
+	__u8 tail_open;    /* tail ends a chunk, not the body */
 	__u8 tail[8];
 	__u8 comm[PROBE_COMM_LEN]; /* of the process, when the first request told began */
 	struct stamp begin;        /* of the thread, when it read the request */

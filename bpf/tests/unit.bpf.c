@@ -79,7 +79,9 @@ struct classify_ctx {
 	__u8 http2;
 	__u8 proxy_v2;
 	__u8 status_101;
-	__u8 pad[5];
+	__u8 chunk;
+	__u8 pad[4];
+	__u64 len; /* of the whole piece, for chunk */
 };
 
 SEC("syscall")
@@ -99,6 +101,7 @@ int unit_classify(struct classify_ctx *ctx)
 	ctx->http2 = looks_like_http2(s->data, n);
 	ctx->proxy_v2 = looks_like_proxy_v2(s->data, n);
 	ctx->status_101 = is_status_101(s->data, n);
+	ctx->chunk = is_whole_chunk(ctx->low, ctx->high, ctx->len);
 	return 0;
 }
 

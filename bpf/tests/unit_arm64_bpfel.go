@@ -81,7 +81,9 @@ type unitClassifyCtx struct {
 	Http2     uint8
 	ProxyV2   uint8
 	Status101 uint8
-	Pad       [5]uint8
+	Chunk     uint8
+	Pad       [4]uint8
+	Len       uint64
 }
 
 type unitConn struct {
@@ -134,7 +136,7 @@ type unitConn struct {
 	Anew        uint8
 	Rough       uint8
 	Drains      uint8
-	Pad         [1]uint8
+	TailOpen    uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {
@@ -373,27 +375,28 @@ const (
 type unitScratch struct {
 	_   structs.HostLayout
 	Rec struct {
-		_       structs.HostLayout
-		Has     uint16
-		Role    uint8
-		TailLen uint8
-		ReqLen  uint16
-		RespLen uint16
-		Seq     uint32
-		Tgid    uint32
-		Tid     uint32
-		Pad     uint32
-		ConnId  uint64
-		StartNs uint64
-		ReadNs  uint64
-		TouchNs uint64
-		ReqOff  uint64
-		ReqEnd  uint64
-		NowNs   uint64
-		PrevNs  uint64
-		RespOff uint64
-		RespEnd uint64
-		Tail    [8]uint8
+		_        structs.HostLayout
+		Has      uint16
+		Role     uint8
+		TailLen  uint8
+		ReqLen   uint16
+		RespLen  uint16
+		Seq      uint32
+		Tgid     uint32
+		Tid      uint32
+		TailOpen uint8
+		Pad      [3]uint8
+		ConnId   uint64
+		StartNs  uint64
+		ReadNs   uint64
+		TouchNs  uint64
+		ReqOff   uint64
+		ReqEnd   uint64
+		NowNs    uint64
+		PrevNs   uint64
+		RespOff  uint64
+		RespEnd  uint64
+		Tail     [8]uint8
 	}
 	Data   [1224]uint8
 	Gather [1024]uint8

@@ -51,6 +51,10 @@ func (e *exchange) feedChunks(r *events.Record, off uint64, data []byte) {
 	if len(data) > len(tail) && off+uint64(len(data)) == r.RespEnd {
 		tail = data
 	}
+	if len(r.Tail) > 0 && r.TailOpen {
+		e.last = endingOpen
+		return
+	}
 	e.last = endingOf(tail)
 	if !e.hasEnd && e.lost() && len(tail) >= 7 && http1.EndsChunked(tail) {
 		e.hasEnd, e.bodyEnd = true, r.RespEnd

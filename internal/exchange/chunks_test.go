@@ -47,6 +47,7 @@ func TestChunkedKeepsItsPlace(t *testing.T) {
 	rest := strings.TrimSuffix(first, "\r\n0\r\n\r\n")
 	small := chunkedHead + chunk(rows) + "5\r\nhe" // ends behind the size of another chunk
 	cut := small + "llo\r\n"
+	two, zero := chunkedHead+chunk(large)+chunk(large), chunk(rows+"0\r\n")
 	runScripts(t, []script{
 		{name: "data ends like a body", steps: append([]step{in(getRequest), out(first), sweep(), out(last)}, next...),
 			want: []seen{whole, ok(get("/2"), okReply)}},
@@ -56,6 +57,12 @@ func TestChunkedKeepsItsPlace(t *testing.T) {
 			want: []seen{ok(getRequest, chunkedHead+strings.Repeat("?", 99)+"0\r\nX: 1\r\n\r\n")}},
 		{name: "cut behind such data", steps: []step{in(getRequest), out(first), sweep(), end()},
 			want: []seen{ok(getRequest, first).outcome("aborted")}},
+		{name: "a later write of one chunk ends like a body", steps: append([]step{in(getRequest), out(two, zero), sweep(), out(zero), sweep(), out(last)}, next...),
+			want: []seen{ok(getRequest, two+zero+zero+last), ok(get("/2"), okReply)}},
+		{name: "... and the last", steps: []step{in(getRequest), out(two, zero), end()},
+			want: []seen{ok(getRequest, two+zero).outcome("aborted")}},
+		{name: "... or like a trailer", steps: []step{in(getRequest), out(two, chunk(rows)), end()},
+			want: []seen{ok(getRequest, two+chunk(rows)).outcome("aborted")}},
 		{name: "cut behind a small chunk", steps: []step{in(getRequest), out(small), sweep(), out("llo\r\n"), end()},
 			want: []seen{ok(getRequest, cut).outcome("aborted")}},
 		{name: "... ended", steps: []step{in(getRequest), out(small), sweep(), out("llo\r\n"), sweep(), out("0\r\n\r\n"), sweep()},

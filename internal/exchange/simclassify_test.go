@@ -5,6 +5,7 @@ package exchange_test
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -73,6 +74,13 @@ func looksLikeResponse(h []byte) bool {
 }
 
 func endsHead(b []byte) bool { return bytes.HasSuffix(b, []byte("\r\n\r\n")) }
+
+// isWholeChunk is is_whole_chunk, of what looks like the end of a body.
+func isWholeChunk(b []byte) bool {
+	size, rest, ok := strings.Cut(string(b), "\r\n")
+	n, err := strconv.ParseUint(size, 16, 32)
+	return ok && err == nil && n > 0 && len(size) <= 8 && endsHead(b) && int(n)+2 == len(rest)
+}
 
 // isCommonMethod is is_common_method.
 func isCommonMethod(word []byte) bool {

@@ -25,7 +25,7 @@ type simConn struct {
 	announced, headDone, first       bool
 	dirty, answered, reported        bool
 	ahead, reqClean, afterClean      bool
-	raced, anew                      bool
+	raced, anew, tailOpen            bool
 	torn                             simTorn
 	received, lateEnd                uint64
 	flying                           uint64 // bytes sent by a call that has not returned
@@ -183,6 +183,7 @@ func (p *piece) read(limit int) []byte {
 }
 
 func (k *simConn) slideTail(p piece) {
+	k.tailOpen = isWholeChunk(p.data)
 	if p.unknown {
 		k.tail = k.tail[:0]
 		return
@@ -395,7 +396,7 @@ func (k *simConn) emit(has events.Has, now, respOff, respEnd uint64, resp []byte
 	r := events.Record{
 		Role: k.role, Seq: k.seq, PID: k.tgid, TID: k.tid, ConnID: k.id,
 		StartNS: k.startNS, ReadNS: k.readNS, TouchNS: k.touchNS, ReqOff: k.reqOff,
-		NowNS: now, PrevNS: k.lastNS, RespOff: respOff, RespEnd: respEnd, Tail: k.tail, RespData: resp,
+		NowNS: now, PrevNS: k.lastNS, RespOff: respOff, RespEnd: respEnd, Tail: k.tail, TailOpen: k.tailOpen && len(k.tail) == 8, RespData: resp,
 	}
 	r.ReqEnd = k.rx
 	if k.role == events.RoleClient {

@@ -70,6 +70,8 @@ type Record struct {
 	RespOff, RespEnd uint64
 	// Tail holds the last bytes before RespEnd, as many as are known (at most 8).
 	Tail []byte
+	// TailOpen: Tail ends a chunk that was one write, and so not the body.
+	TailOpen bool
 	// ReqHead and RespData point into the raw record.
 	ReqHead, RespData []byte
 	Conn              RawConn
@@ -117,6 +119,7 @@ func Decode(raw []byte, r *Record) error {
 	r.Seq = le.Uint32(b[8:])
 	r.PID = le.Uint32(b[12:])
 	r.TID = le.Uint32(b[16:])
+	r.TailOpen = b[20] == 1
 	r.ConnID = le.Uint64(b[24:])
 	r.StartNS = le.Uint64(b[32:])
 	r.ReadNS = le.Uint64(b[40:])
@@ -127,7 +130,7 @@ func Decode(raw []byte, r *Record) error {
 	r.PrevNS = le.Uint64(b[80:])
 	r.RespOff = le.Uint64(b[88:])
 	r.RespEnd = le.Uint64(b[96:])
-	if r.Role > RoleClient || tail > 8 || reqLen > MaxHead || respLen > MaxHead || r.Has&^hasAll != 0 || r.RespEnd < r.RespOff {
+	if r.Role > RoleClient || tail > 8 || b[20] > 1 || reqLen > MaxHead || respLen > MaxHead || r.Has&^hasAll != 0 || r.RespEnd < r.RespOff {
 		*r = Record{}
 		return ErrInvalid
 	}
@@ -213,6 +216,9 @@ func (r *Record) Append(dst []byte) []byte {
 	le.PutUint32(b[8:], r.Seq)
 	le.PutUint32(b[12:], r.PID)
 	le.PutUint32(b[16:], r.TID)
+	if r.TailOpen {
+		b[20] = 1
+	}
 	for i, v := range []uint64{r.ConnID, r.StartNS, r.ReadNS, r.TouchNS, r.ReqOff, r.ReqEnd, r.NowNS, r.PrevNS, r.RespOff, r.RespEnd} {
 		le.PutUint64(b[24+8*i:], v)
 	}

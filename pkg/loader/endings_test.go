@@ -56,6 +56,18 @@ func endScenarios() []scenario {
 			client.tells("GET", 200, "aborted")
 			server.tells("GET", 200, "aborted")
 		}},
+		{"closed behind a chunk that ends like a body", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n"+repeated(600)+"\r\n")
+			for range 2 {
+				server.write("26\r\n" + repeated(33) + "\r\n0\r\n\r\n")
+				client.read()
+			}
+			server.close()
+			client.expectEnd()
+			client.tells("GET", 200, "aborted")
+			server.tells("GET", 200, "aborted")
+		}},
 		{"client goes inside the answer", func(s *stage) {
 			client, server := s.tcp()
 			client.write(get(s.target))
