@@ -5,13 +5,18 @@
 #ifndef PROBE_ENDS_H
 #define PROBE_ENDS_H
 
-/* Is this change of state the end of what the process will say or hear? */
+/* States in which a connection may end, or its socket begins another one. */
+static __always_inline bool may_end(int state)
+{
+	return state == TCP_CLOSE || state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK ||
+	       state == TCP_SYN_SENT;
+}
+
+/* Is it, in one of these, the end of what the process will say or hear? */
 static __always_inline bool ends_exchange(struct conn *c, struct sock *sk, int state)
 {
 	if (state == TCP_CLOSE || state == TCP_SYN_SENT)
 		return true;
-	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK)
-		return false;
 	/* A client may shut its sending side and wait for the answer. */
 	return c->role == PROBE_ROLE_SERVER ||
 	       (BPF_CORE_READ(sk, sk_shutdown) & SHUTDOWN_MASK) == SHUTDOWN_MASK;
@@ -113,6 +118,18 @@ static __always_inline void conn_end(struct scratch *s, struct conn *c, struct s
 		conn_closed(s, c, sk, tp, reset, trusted);
 leave:
 	lane_leave(c, LANE_END);
+}
+
+/* The state changes to one of may_end. True: the socket begins another connection. */
+static __always_inline bool conn_state(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				       int oldstate, int newstate, const bool trusted)
+{
+	if (!ends_exchange(c, sk, newstate))
+		return false;
+	c->drains = newstate == TCP_CLOSE;
+	conn_end(scratch(SCRATCH_STATE), c, sk, tp, was_reset(oldstate, newstate),
+		 newstate == TCP_SYN_SENT, trusted);
+	return newstate == TCP_SYN_SENT;
 }
 
 #endif

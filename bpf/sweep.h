@@ -5,29 +5,15 @@
 #ifndef PROBE_SWEEP_H
 #define PROBE_SWEEP_H
 
-/* A socket that connects again begins anew. */
-static __always_inline bool ends_or_begins(int state)
-{
-	return state == TCP_CLOSE || state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK ||
-	       state == TCP_SYN_SENT;
-}
-
 /* Tracepoint inet_sock_set_state(sk, old, new), kernel 4.16; socket entry. */
 static __always_inline int sock_state(struct sock *sk, int oldstate, int newstate)
 {
-	bool reset = was_reset(oldstate, newstate);
-	struct tcp_sock *tp;
 	struct conn *c;
 
-	if (!ends_or_begins(newstate))
+	if (!may_end(newstate))
 		return 0;
 	c = bpf_sk_storage_get(&http_conns, sk, 0, 0);
-	if (!c || !ends_exchange(c, sk, newstate))
-		return 0;
-	tp = tcp_of(sk);
-	c->drains = newstate == TCP_CLOSE;
-	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, newstate == TCP_SYN_SENT, true);
-	if (newstate == TCP_SYN_SENT)
+	if (c && conn_state(c, sk, tcp_of(sk), oldstate, newstate, true))
 		bpf_sk_storage_delete(&http_conns, sk);
 	return 0;
 }
@@ -66,22 +52,20 @@ int BPF_PROG(http_sock_gone, struct sock *sk)
 }
 
 /* The same two for the system-call entry. */
+static __always_inline struct tcp_sock *tab_tcp(struct conn *c, struct sock *sk)
+{
+	return c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL;
+}
+
 static __always_inline int tab_state(struct sock *sk, int oldstate, int newstate)
 {
-	bool reset = was_reset(oldstate, newstate);
 	__u64 key = (__u64)sk;
-	struct tcp_sock *tp;
 	struct conn *c;
 
-	if (!ends_or_begins(newstate))
+	if (!may_end(newstate))
 		return 0;
 	c = bpf_map_lookup_elem(&http_conn_table, &key);
-	if (!c || !ends_exchange(c, sk, newstate))
-		return 0;
-	tp = c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL;
-	c->drains = newstate == TCP_CLOSE;
-	conn_end(scratch(SCRATCH_STATE), c, sk, tp, reset, newstate == TCP_SYN_SENT, false);
-	if (newstate == TCP_SYN_SENT)
+	if (c && conn_state(c, sk, tab_tcp(c, sk), oldstate, newstate, false))
 		bpf_map_delete_elem(&http_conn_table, &key);
 	return 0;
 }
@@ -104,9 +88,8 @@ static __always_inline int tab_gone(struct sock *sk)
 
 	if (!c)
 		return 0;
-	conn_end(scratch(SCRATCH_DESTROY), c, sk,
-		 c->family == CONN_TCP ? (struct tcp_sock *)bpf_skc_to_tcp_sock(sk) : NULL,
-		 c->closing == CLOSING_RESET, true, false);
+	conn_end(scratch(SCRATCH_DESTROY), c, sk, tab_tcp(c, sk), c->closing == CLOSING_RESET, true,
+		 false);
 	bpf_map_delete_elem(&http_conn_table, &key);
 	return 0;
 }
