@@ -97,8 +97,9 @@ struct probe_record {
 	__u32 seq;  /* per connection, +1 per record, lost ones included */
 	__u32 tgid; /* task that read (server) or sent (client) the request */
 	__u32 tid;
-	__u8 tail_open; /* 1: tail ends a chunk that was one write; the body goes on */
-	__u8 pad[3];
+	__u8 tail_open;  /* 1: tail ends a chunk that was one write; the body goes on */
+	__u8 prev_rough; /* 1: prev_ns is known to a tick of the kernel only */
+	__u8 pad[2];
 	__u64 conn_id;
 	__u64 start_ns; /* arrival of the request when known, else read_ns */
 	__u64 read_ns;  /* return of the call that moved its first bytes */

@@ -133,6 +133,7 @@ static __noinline int emit(struct scratch *s, struct conn *c, struct sock *sk, _
 	r->req_off = c->req_off;
 	r->req_end = c->role == PROBE_ROLE_SERVER ? c->rx_off : c->tx_off;
 	r->prev_ns = c->resp_last_ns;
+	r->prev_rough = c->resp_rough;
 	__builtin_memcpy(r->tail, c->tail, 8);
 	r->tail_len = c->tail_len;
 	r->tail_open = c->tail_open;

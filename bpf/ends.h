@@ -43,6 +43,8 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 		has |= PROBE_HAS_RESET;
 	if (c->family == CONN_TCP && tp) {
 		/* What no call has told yet: a splice, or a write cut short by a reset. */
+		if (spliced(c, sk, tp, trusted))
+			splice_note(c, tp, trusted);
 		if (c->rx_off) {
 			__u32 moved = rx_seq(sk, tp, trusted) - (__u32)c->rx_off;
 
@@ -53,7 +55,7 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 			c->tail_len = 0;
 			c->tx_off += (__u32)(READ(trusted, tp, write_seq) - (__u32)c->tx_off);
 			if (c->role == PROBE_ROLE_SERVER)
-				c->resp_last_ns = bpf_ktime_get_ns();
+				responded(c, bpf_ktime_get_ns());
 		}
 	}
 	if (c->phase == PHASE_REQUEST)

@@ -117,6 +117,8 @@ struct conn {
 	__u8 rough;        /* start_ns is known to a tick only */
 	__u8 drains;       /* closed, but for what is unread */
 	__u8 tail_open;    /* tail ends a chunk, not the body */
+	__u8 resp_rough;   /* resp_last_ns is known to a tick only */
+	__u8 pad[7];
 	__u8 tail[8];
 	__u8 comm[PROBE_COMM_LEN]; /* of the process, when the first request told began */
 	struct stamp begin;        /* of the thread, when it read the request */

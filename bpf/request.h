@@ -112,6 +112,8 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 	if (c->phase == PHASE_RESPONSE) {
 		if (c->torn ? !mends(c, p, begins) : !begins)
 			return; /* the rest of a body whose answer came early, or of anything */
+		if (spliced(c, sk, tp, trusted))
+			splice_note(c, tp, trusted);
 		finish_times(s, c, sk, p);
 		start_request(c, sk, tp, task, p, n, trusted);
 		if (p->off < c->late_end) {

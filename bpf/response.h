@@ -41,7 +41,7 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 	c->answered = 1;
 	c->pieces = 0;
 	c->resp_kept = p->head_only ? PROBE_HEAD_MAX : n;
-	c->resp_last_ns = p->now_ns;
+	responded(c, p->now_ns);
 	if (tunnel) {
 		count(PROBE_COUNT_TUNNELS);
 		c->phase = PHASE_OVER;
@@ -79,10 +79,10 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 		     c->phase == PHASE_REQUEST ? PROBE_HAS_MORE | PROBE_HAS_START : PROBE_HAS_MORE);
 		c->pieces++;
 		c->resp_kept += n;
-		c->resp_last_ns = p->now_ns;
+		responded(c, p->now_ns);
 		return;
 	}
-	c->resp_last_ns = p->now_ns;
+	responded(c, p->now_ns);
 	c->dirty = 1;
 	if (c->is_unix) {
 		/* No close is seen on Unix sockets, so nothing may wait for it. */

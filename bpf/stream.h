@@ -40,6 +40,14 @@ static __noinline int jiffies_learn(__u64 began)
 	return 0;
 }
 
+/* In which data arrived last. */
+static __always_inline __u64 arrival_jiffy(struct tcp_sock *tp, const bool trusted)
+{
+	__u64 jiffies = bpf_jiffies64();
+
+	return jiffies - ((__u32)jiffies - READ(trusted, tp, inet_conn.icsk_ack.lrcvtime));
+}
+
 /*
  * When the last data arrived: the clock, if nothing has moved it since. What is no
  * data does so, too: a send of ours, or an acknowledgement after 40 ms, behind which
@@ -52,8 +60,7 @@ static __always_inline __u64 arrived_at(struct tcp_sock *tp)
 
 	if (!tick)
 		return clock;
-	jiffies = bpf_jiffies64();
-	jiffies -= (__u32)jiffies - tp->inet_conn.icsk_ack.lrcvtime;
+	jiffies = arrival_jiffy(tp, true);
 	if (clock - jiffies * tick < jiffies_began)
 		jiffies_learn(clock - jiffies * tick);
 	if (tp->rcv_wup != tp->rcv_nxt)
@@ -140,6 +147,36 @@ static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const 
 static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, const bool trusted)
 {
 	return c->family == CONN_TCP && tp && (__u32)c->tx_off != READ(trusted, tp, write_seq);
+}
+
+/* Response bytes moved, all but the first ones. */
+static __always_inline void responded(struct conn *c, __u64 ns)
+{
+	c->resp_last_ns = ns;
+	c->resp_rough = 0;
+}
+
+/* Did a client read more of the response than any call has told? It has spliced it out
+ * of the socket. */
+static __always_inline bool spliced(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				    const bool trusted)
+{
+	return c->family == CONN_TCP && tp && c->role == PROBE_ROLE_CLIENT &&
+	       c->phase == PHASE_RESPONSE && c->rx_off &&
+	       rx_seq(sk, tp, trusted) != (__u32)c->rx_off;
+}
+
+/* When it did so last: known to the tick in which that arrived. */
+static __always_inline void splice_note(struct conn *c, struct tcp_sock *tp, const bool trusted)
+{
+	__u64 now = bpf_ktime_get_ns(), tick = cfg.tick_ns, at;
+
+	at = jiffies_began + arrival_jiffy(tp, trusted) * tick + tick / 2;
+	if (!tick || jiffies_began == ~0ULL || at > now)
+		at = now;
+	if (at > c->resp_last_ns)
+		c->resp_last_ns = at;
+	c->resp_rough = 1;
 }
 
 /* Is what was read all that the connection has received, but for what is unread? */

@@ -106,24 +106,31 @@ int BPF_PROG(http_tab_gone, struct sock *sk)
 }
 
 /* What moved since the last record, and a request that waits too long; 0: nothing. */
-static __always_inline __u32 sweep_has(struct conn *c)
+static __always_inline __u32 sweep_has(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				       const bool trusted)
 {
 	if (c->phase == PHASE_UNKNOWN || c->phase == PHASE_OVER)
 		return 0;
-	if (call_left_out(c) || c->anew)
+	if (call_left_out(c) || c->anew || spliced(c, sk, tp, trusted))
 		return PROBE_HAS_PROGRESS;
 	if (c->phase == PHASE_REQUEST && !c->reported && c->read_ns < sweep.older_ns)
 		return PROBE_HAS_PROGRESS | PROBE_HAS_START;
 	return c->dirty || (c->is_unix && sweep.unix_alive) ? PROBE_HAS_PROGRESS : 0;
 }
 
-static __always_inline void sweep_tell(struct conn *c, struct sock *sk)
+static __always_inline void sweep_tell(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				       const bool trusted)
 {
 	struct scratch *s = scratch(SCRATCH_SWEEP);
-	__u32 has = sweep_has(c);
+	__u32 has = sweep_has(c, sk, tp, trusted);
 
 	if (!s || !has)
 		return;
+	if (spliced(c, sk, tp, trusted)) {
+		splice_note(c, tp, trusted);
+		c->rx_off += (__u32)(rx_seq(sk, tp, trusted) - (__u32)c->rx_off);
+		c->tail_len = 0;
+	}
 	s->rec.resp_len = 0;
 	s->rec.now_ns = bpf_ktime_get_ns();
 	s->rec.resp_off = s->rec.resp_end = c->role == PROBE_ROLE_SERVER ? c->tx_off : c->rx_off;
@@ -131,9 +138,10 @@ static __always_inline void sweep_tell(struct conn *c, struct sock *sk)
 }
 
 /* Looks before it enters, which takes the cache line from the CPU that serves. */
-static __always_inline void sweep_conn(struct conn *c, struct sock *sk)
+static __always_inline void sweep_conn(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+				       const bool trusted)
 {
-	if (!sweep_has(c))
+	if (!sweep_has(c, sk, tp, trusted))
 		return;
 	if (lane_enter(c, LANE_SWEEP)) {
 		/* The next sweep will do, but silence is the end of a Unix socket. */
@@ -143,7 +151,7 @@ static __always_inline void sweep_conn(struct conn *c, struct sock *sk)
 	} else if (call_left_out(c)) {
 		conn_anew(c);
 	}
-	sweep_tell(c, sk);
+	sweep_tell(c, sk, tp, trusted);
 leave:
 	lane_leave(c, LANE_SWEEP);
 }
@@ -156,7 +164,7 @@ int http_sock_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *sk = ctx->sk;
 
 	if (c && sk)
-		sweep_conn(c, sk);
+		sweep_conn(c, sk, tcp_of(sk), true);
 	return 0;
 }
 
@@ -167,8 +175,9 @@ int http_tab_sweep(struct bpf_iter__bpf_map_elem *ctx)
 	struct conn *c = ctx->value;
 	__u64 *key = ctx->key;
 
+	/* That source sees calls that splice. */
 	if (c && key)
-		sweep_conn(c, (struct sock *)*key);
+		sweep_conn(c, (struct sock *)*key, NULL, false);
 	return 0;
 }
 
@@ -193,7 +202,7 @@ int http_sock_files_sweep(struct bpf_iter__task_file *ctx)
 	struct conn *c = sk ? bpf_sk_storage_get(&http_conns, sk, 0, 0) : NULL;
 
 	if (c)
-		sweep_conn(c, sk);
+		sweep_conn(c, sk, tcp_of(sk), true);
 	return 0;
 }
 
@@ -205,7 +214,7 @@ int http_tab_files_sweep(struct bpf_iter__task_file *ctx)
 	struct conn *c = sk ? bpf_map_lookup_elem(&http_conn_table, &key) : NULL;
 
 	if (c)
-		sweep_conn(c, sk);
+		sweep_conn(c, sk, NULL, false);
 	return 0;
 }
 

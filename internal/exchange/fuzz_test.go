@@ -71,7 +71,7 @@ func repair(r *events.Record, raw []byte, near bool) int {
 		le := binary.LittleEndian
 		rest := len(raw) - events.RecordLen
 		le.PutUint16(raw[0:], le.Uint16(raw[0:])&0x3ff)
-		raw[2], raw[3], raw[20] = raw[2]%3, raw[3]%9, raw[20]%2
+		raw[2], raw[3], raw[20], raw[21] = raw[2]%3, raw[3]%9, raw[20]%2, raw[21]%2
 		if rest < events.ConnLen {
 			raw[0] &^= byte(events.HasConn)
 		} else {

@@ -210,6 +210,9 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 		t.beginAnew(c)
 	}
 	t.advance(c, r)
+	if r.PrevRough && len(c.queue) > 0 && c.queue[0].begun {
+		c.queue[0].flags |= events.FlagTimeUncertain
+	}
 	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown) {
 		c.info = r.Conn.Connection(r.ConnID)
 	}

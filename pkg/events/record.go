@@ -67,6 +67,7 @@ type Record struct {
 	// NowNS is the time of what the record tells; PrevNS that of the last
 	// response byte before it, or 0.
 	NowNS, PrevNS    uint64
+	PrevRough        bool // PrevNS is known to a tick of the kernel only
 	RespOff, RespEnd uint64
 	// Tail holds the last bytes before RespEnd, as many as are known (at most 8).
 	Tail []byte
@@ -119,7 +120,7 @@ func Decode(raw []byte, r *Record) error {
 	r.Seq = le.Uint32(b[8:])
 	r.PID = le.Uint32(b[12:])
 	r.TID = le.Uint32(b[16:])
-	r.TailOpen = b[20] == 1
+	r.TailOpen, r.PrevRough = b[20] == 1, b[21] == 1
 	r.ConnID = le.Uint64(b[24:])
 	r.StartNS = le.Uint64(b[32:])
 	r.ReadNS = le.Uint64(b[40:])
@@ -130,7 +131,7 @@ func Decode(raw []byte, r *Record) error {
 	r.PrevNS = le.Uint64(b[80:])
 	r.RespOff = le.Uint64(b[88:])
 	r.RespEnd = le.Uint64(b[96:])
-	if r.Role > RoleClient || tail > 8 || b[20] > 1 || reqLen > MaxHead || respLen > MaxHead || r.Has&^hasAll != 0 || r.RespEnd < r.RespOff {
+	if r.Role > RoleClient || tail > 8 || b[20]|b[21] > 1 || reqLen > MaxHead || respLen > MaxHead || r.Has&^hasAll != 0 || r.RespEnd < r.RespOff {
 		*r = Record{}
 		return ErrInvalid
 	}
@@ -218,6 +219,9 @@ func (r *Record) Append(dst []byte) []byte {
 	le.PutUint32(b[16:], r.TID)
 	if r.TailOpen {
 		b[20] = 1
+	}
+	if r.PrevRough {
+		b[21] = 1
 	}
 	for i, v := range []uint64{r.ConnID, r.StartNS, r.ReadNS, r.TouchNS, r.ReqOff, r.ReqEnd, r.NowNS, r.PrevNS, r.RespOff, r.RespEnd} {
 		le.PutUint64(b[24+8*i:], v)

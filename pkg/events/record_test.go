@@ -64,6 +64,7 @@ func TestDecodeRoundTrip(t *testing.T) {
 		{"no connection", func(r *Record) { r.Has &^= HasConn; r.Conn = RawConn{} }},
 		{"no bytes", func(r *Record) { r.ReqHead, r.RespData, r.Tail = []byte{}, []byte{}, []byte{} }},
 		{"tail of a chunk", func(r *Record) { r.Tail, r.TailOpen = []byte("1\r\n0\r\n\r\n")[:8], true }},
+		{"rough time", func(r *Record) { r.PrevRough = true }},
 		{"full tail", func(r *Record) { r.Tail = []byte("7\r\n0\r\n\r\n")[1:] }},
 		{"largest heads", func(r *Record) {
 			r.ReqHead, r.RespData = []byte(strings.Repeat("q", MaxHead)), []byte(strings.Repeat("p", MaxHead))
@@ -125,6 +126,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"tail of 9 bytes", patched(3, 9), ErrInvalid},
 		{"tail of 255 bytes", patched(3, 255), ErrInvalid},
 		{"tail of another kind", patched(20, 2), ErrInvalid},
+		{"time of another kind", patched(21, 2), ErrInvalid},
 		{"role beyond the last", patched(2, 3), ErrInvalid},
 		{"lowest unknown flag", patched(0, 0, byte(hasAll>>8)+1), ErrInvalid},
 		{"highest unknown flag", patched(0, 0, 0x80), ErrInvalid},
@@ -167,7 +169,7 @@ func TestDecodeLayout(t *testing.T) {
 	le.PutUint32(raw[8:], 11)
 	le.PutUint32(raw[12:], 12)
 	le.PutUint32(raw[16:], 13)
-	le.PutUint32(raw[20:], 0xdead01) // padding, behind TailOpen
+	le.PutUint32(raw[20:], 0xdead0101) // padding, behind TailOpen and PrevRough
 	for i := range 10 {
 		le.PutUint64(raw[24+8*i:], uint64(100+i))
 	}
@@ -183,7 +185,7 @@ func TestDecodeLayout(t *testing.T) {
 	want := Record{
 		Has: HasStart | HasConn, Role: RoleClient, Seq: 11, PID: 12, TID: 13, ConnID: 100,
 		StartNS: 101, ReadNS: 102, TouchNS: 103, ReqOff: 104, ReqEnd: 105, NowNS: 106, PrevNS: 107,
-		RespOff: 108, RespEnd: 109, Tail: []byte("678"), TailOpen: true,
+		RespOff: 108, RespEnd: 109, Tail: []byte("678"), TailOpen: true, PrevRough: true,
 		RespData: []byte("rr"), ReqHead: []byte("qqq"),
 		Conn: RawConn{Inode: 77, Family: FamilyIPv6, LocalPort: 80, RemotePort: 81,
 			LocalAddr: [16]byte{1}, RemoteAddr: [16]byte{2}, Comm: [16]byte{'c', 'o', 'm', 'm'}},

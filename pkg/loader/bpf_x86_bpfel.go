@@ -76,6 +76,8 @@ type bpfConn struct {
 	Rough       uint8
 	Drains      uint8
 	TailOpen    uint8
+	RespRough   uint8
+	Pad         [7]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
 	Begin       struct {
@@ -238,28 +240,29 @@ type bpfProbeProcess struct {
 }
 
 type bpfProbeRecord struct {
-	_        structs.HostLayout
-	Has      uint16
-	Role     uint8
-	TailLen  uint8
-	ReqLen   uint16
-	RespLen  uint16
-	Seq      uint32
-	Tgid     uint32
-	Tid      uint32
-	TailOpen uint8
-	Pad      [3]uint8
-	ConnId   uint64
-	StartNs  uint64
-	ReadNs   uint64
-	TouchNs  uint64
-	ReqOff   uint64
-	ReqEnd   uint64
-	NowNs    uint64
-	PrevNs   uint64
-	RespOff  uint64
-	RespEnd  uint64
-	Tail     [8]uint8
+	_         structs.HostLayout
+	Has       uint16
+	Role      uint8
+	TailLen   uint8
+	ReqLen    uint16
+	RespLen   uint16
+	Seq       uint32
+	Tgid      uint32
+	Tid       uint32
+	TailOpen  uint8
+	PrevRough uint8
+	Pad       [2]uint8
+	ConnId    uint64
+	StartNs   uint64
+	ReadNs    uint64
+	TouchNs   uint64
+	ReqOff    uint64
+	ReqEnd    uint64
+	NowNs     uint64
+	PrevNs    uint64
+	RespOff   uint64
+	RespEnd   uint64
+	Tail      [8]uint8
 }
 
 type bpfProbeSweep struct {

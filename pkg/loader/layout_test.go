@@ -83,7 +83,7 @@ func layoutOfMirror(mirror any) []string {
 func TestLayoutOfEvents(t *testing.T) {
 	raw := bpfProbeRecord{
 		Has: uint16(events.HasStart | events.HasStatus | events.HasConn), Role: 2, TailLen: 5, ReqLen: 3, RespLen: 4,
-		Seq: 0x01020304, Tgid: 0x05060708, Tid: 0x090a0b0c, TailOpen: 1, Pad: [3]uint8{0xff, 0xff, 0xff},
+		Seq: 0x01020304, Tgid: 0x05060708, Tid: 0x090a0b0c, TailOpen: 1, PrevRough: 1, Pad: [2]uint8{0xff, 0xff},
 		ConnId: 1 << 60, StartNs: 1<<60 + 1, ReadNs: 1<<60 + 2, TouchNs: 1<<60 + 3,
 		ReqOff: 1<<60 + 4, ReqEnd: 1<<60 + 5, NowNs: 1<<60 + 6, PrevNs: 1<<60 + 7, RespOff: 1<<60 + 8, RespEnd: 1<<60 + 9,
 		Tail: [8]uint8{1, 2, 3, 4, 5, 6, 7, 8},
@@ -103,7 +103,7 @@ func TestLayoutOfEvents(t *testing.T) {
 		Has: events.HasStart | events.HasStatus | events.HasConn, Role: events.RoleClient,
 		Seq: raw.Seq, PID: raw.Tgid, TID: raw.Tid,
 		ConnID: raw.ConnId, StartNS: raw.StartNs, ReadNS: raw.ReadNs, TouchNS: raw.TouchNs,
-		ReqOff: raw.ReqOff, ReqEnd: raw.ReqEnd, NowNS: raw.NowNs, PrevNS: raw.PrevNs, RespOff: raw.RespOff, RespEnd: raw.RespEnd,
+		ReqOff: raw.ReqOff, ReqEnd: raw.ReqEnd, NowNS: raw.NowNs, PrevNS: raw.PrevNs, PrevRough: true, RespOff: raw.RespOff, RespEnd: raw.RespEnd,
 		Tail: []byte{4, 5, 6, 7, 8}, TailOpen: true, ReqHead: []byte("GET"), RespData: []byte("HTTP"),
 		Conn: events.RawConn{
 			Inode: conn.Inode, Family: events.FamilyIPv6, LocalPort: conn.LocalPort, RemotePort: conn.RemotePort,

@@ -129,6 +129,7 @@ func trafficScenarios() []scenario {
 		}},
 		{"in no hurry", timed},
 		{"late reads", lateReads},
+		{"splice an answer on the kept connection", splicedAnswer},
 		{"burst on the kept connection", func(s *stage) {
 			client := s.kept[0]
 			client.toldSent, client.toldGot = client.sent, client.got
