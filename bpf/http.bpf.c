@@ -192,6 +192,7 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 #include "entry_socket.h"
 #include "entry_syscall.h"
 #include "sweep.h"
+#include "stints.h"
 #include "sched.h"
 #include "waking.h"
 #include "memory.h"

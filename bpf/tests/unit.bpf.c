@@ -355,6 +355,33 @@ int unit_lead(struct lead_ctx *ctx)
 	return 0;
 }
 
+/* Who had the CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stints);
+} unit_stints SEC(".maps");
+
+/* In: a wait of thread 0. */
+struct wait_ctx {
+	__u64 start;
+	__u64 end;
+};
+
+SEC("syscall")
+int unit_pushers(struct wait_ctx *ctx)
+{
+	__u32 zero = 0;
+	struct thread_time *t = bpf_map_lookup_elem(&unit_threads, &zero);
+	struct stints *s = bpf_map_lookup_elem(&unit_stints, &zero);
+
+	if (!t || !s)
+		return 1;
+	note_pushers(t, s, ctx->start, ctx->end);
+	return 0;
+}
+
 /* In: an skb of len bytes, data_len of them in fragments. Out: where n bytes are. */
 struct skb_ctx {
 	__u64 netmem; /* the first fragment */

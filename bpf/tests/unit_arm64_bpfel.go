@@ -449,6 +449,20 @@ type unitSkbCtx struct {
 	Pad        [3]uint8
 }
 
+type unitStints struct {
+	_  structs.HostLayout
+	Of [64]struct {
+		_     structs.HostLayout
+		Since uint64
+		Tgid  uint32
+		Pad   uint32
+		Comm  [2]uint64
+	}
+	Begun uint64
+	Start uint64
+	End   uint64
+}
+
 type unitThreadTime struct {
 	_        structs.HostLayout
 	Part     [10]uint64
@@ -501,6 +515,12 @@ type unitUnitTcp struct {
 	Memory [8192]uint8
 }
 
+type unitWaitCtx struct {
+	_     structs.HostLayout
+	Start uint64
+	End   uint64
+}
+
 type unitWordsCtx struct {
 	_     structs.HostLayout
 	N     uint32
@@ -521,12 +541,14 @@ const (
 	unitMapJudgeAsked        = "judge_asked"
 	unitMapJudgeKnown        = "judge_known"
 	unitMapSchedDelays       = "sched_delays"
+	unitMapSchedStints       = "sched_stints"
 	unitMapSchedTasks        = "sched_tasks"
 	unitMapSchedThreads      = "sched_threads"
 	unitMapSchedTimer        = "sched_timer"
 	unitMapSchedZero         = "sched_zero"
 	unitMapUnitBytes         = "unit_bytes"
 	unitMapUnitConns         = "unit_conns"
+	unitMapUnitStints        = "unit_stints"
 	unitMapUnitTcps          = "unit_tcps"
 	unitMapUnitThreads       = "unit_threads"
 	unitProgHttpSysExit      = "http_sys_exit"
@@ -543,6 +565,7 @@ const (
 	unitProgUnitNumber       = "unit_number"
 	unitProgUnitOnPiece      = "unit_on_piece"
 	unitProgUnitPieceRead    = "unit_piece_read"
+	unitProgUnitPushers      = "unit_pushers"
 	unitProgUnitSkb          = "unit_skb"
 	unitProgUnitTailSlide    = "unit_tail_slide"
 	unitProgUnitWords        = "unit_words"
@@ -626,6 +649,7 @@ type unitProgramSpecs struct {
 	UnitNumber    *ebpf.ProgramSpec `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.ProgramSpec `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.ProgramSpec `ebpf:"unit_piece_read"`
+	UnitPushers   *ebpf.ProgramSpec `ebpf:"unit_pushers"`
 	UnitSkb       *ebpf.ProgramSpec `ebpf:"unit_skb"`
 	UnitTailSlide *ebpf.ProgramSpec `ebpf:"unit_tail_slide"`
 	UnitWords     *ebpf.ProgramSpec `ebpf:"unit_words"`
@@ -645,12 +669,14 @@ type unitMapSpecs struct {
 	JudgeAsked    *ebpf.MapSpec `ebpf:"judge_asked"`
 	JudgeKnown    *ebpf.MapSpec `ebpf:"judge_known"`
 	SchedDelays   *ebpf.MapSpec `ebpf:"sched_delays"`
+	SchedStints   *ebpf.MapSpec `ebpf:"sched_stints"`
 	SchedTasks    *ebpf.MapSpec `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.MapSpec `ebpf:"sched_threads"`
 	SchedTimer    *ebpf.MapSpec `ebpf:"sched_timer"`
 	SchedZero     *ebpf.MapSpec `ebpf:"sched_zero"`
 	UnitBytes     *ebpf.MapSpec `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.MapSpec `ebpf:"unit_conns"`
+	UnitStints    *ebpf.MapSpec `ebpf:"unit_stints"`
 	UnitTcps      *ebpf.MapSpec `ebpf:"unit_tcps"`
 	UnitThreads   *ebpf.MapSpec `ebpf:"unit_threads"`
 }
@@ -713,12 +739,14 @@ type unitMaps struct {
 	JudgeAsked    *ebpf.Map `ebpf:"judge_asked"`
 	JudgeKnown    *ebpf.Map `ebpf:"judge_known"`
 	SchedDelays   *ebpf.Map `ebpf:"sched_delays"`
+	SchedStints   *ebpf.Map `ebpf:"sched_stints"`
 	SchedTasks    *ebpf.Map `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.Map `ebpf:"sched_threads"`
 	SchedTimer    *ebpf.Map `ebpf:"sched_timer"`
 	SchedZero     *ebpf.Map `ebpf:"sched_zero"`
 	UnitBytes     *ebpf.Map `ebpf:"unit_bytes"`
 	UnitConns     *ebpf.Map `ebpf:"unit_conns"`
+	UnitStints    *ebpf.Map `ebpf:"unit_stints"`
 	UnitTcps      *ebpf.Map `ebpf:"unit_tcps"`
 	UnitThreads   *ebpf.Map `ebpf:"unit_threads"`
 }
@@ -735,12 +763,14 @@ func (m *unitMaps) Close() error {
 		m.JudgeAsked,
 		m.JudgeKnown,
 		m.SchedDelays,
+		m.SchedStints,
 		m.SchedTasks,
 		m.SchedThreads,
 		m.SchedTimer,
 		m.SchedZero,
 		m.UnitBytes,
 		m.UnitConns,
+		m.UnitStints,
 		m.UnitTcps,
 		m.UnitThreads,
 	)
@@ -792,6 +822,7 @@ type unitPrograms struct {
 	UnitNumber    *ebpf.Program `ebpf:"unit_number"`
 	UnitOnPiece   *ebpf.Program `ebpf:"unit_on_piece"`
 	UnitPieceRead *ebpf.Program `ebpf:"unit_piece_read"`
+	UnitPushers   *ebpf.Program `ebpf:"unit_pushers"`
 	UnitSkb       *ebpf.Program `ebpf:"unit_skb"`
 	UnitTailSlide *ebpf.Program `ebpf:"unit_tail_slide"`
 	UnitWords     *ebpf.Program `ebpf:"unit_words"`
@@ -813,6 +844,7 @@ func (p *unitPrograms) Close() error {
 		p.UnitNumber,
 		p.UnitOnPiece,
 		p.UnitPieceRead,
+		p.UnitPushers,
 		p.UnitSkb,
 		p.UnitTailSlide,
 		p.UnitWords,

@@ -68,7 +68,7 @@ func (e *exchange) fillParts(t *events.Times, left time.Duration) {
 	}
 	t.Attribution = e.times.Attribution
 	t.MajorFaults, t.MinorFaults = e.times.MajorFaults, e.times.MinorFaults
-	if e.times.PushedPID != 0 {
+	if e.times.PushedPID != 0 && 2*time.Duration(e.times.PushedNS) > t.Part[events.PartRunQueue] {
 		t.PushedBy = events.Pusher{
 			PID: e.times.PushedPID, CPU: e.times.PushedCPU,
 			Comm: e.times.PushedComm, For: time.Duration(e.times.PushedNS),

@@ -89,6 +89,21 @@ func TestTimesAddUp(t *testing.T) {
 	}
 }
 
+// Who held the CPU is told where one process did so for more than half of the wait.
+func TestPushedByMajority(t *testing.T) {
+	for held, told := range map[uint64]bool{30_000_000: true, 15_000_001: true, 15_000_000: false, 1: false, 0: false} {
+		e := &exchange{readNS: 1, timesNS: 40_000_001}
+		e.times.Attribution = events.AttributionThread
+		e.times.PartNS[events.PartCPU], e.times.PartNS[events.PartRunQueue] = 10_000_000, 30_000_000
+		e.times.PushedPID, e.times.PushedNS = 7, held
+		q := &events.Request{EndNS: 40_000_001, Duration: 40 * time.Millisecond}
+		e.fillTimes(q)
+		if got := q.Times.PushedBy.PID != 0; got != told {
+			t.Errorf("%d of 30,000,000 ns: told %v, want %v", held, got, told)
+		}
+	}
+}
+
 func times(a events.Attribution, parts map[events.Part]time.Duration) events.Times {
 	t := events.Times{Attribution: a}
 	for p, d := range parts {

@@ -330,6 +330,20 @@ type bpfScratch struct {
 	}
 }
 
+type bpfStints struct {
+	_  structs.HostLayout
+	Of [64]struct {
+		_     structs.HostLayout
+		Since uint64
+		Tgid  uint32
+		Pad   uint32
+		Comm  [2]uint64
+	}
+	Begun uint64
+	Start uint64
+	End   uint64
+}
+
 type bpfThreadTime struct {
 	_        structs.HostLayout
 	Part     [10]uint64
@@ -379,6 +393,7 @@ const (
 	bpfMapJudgeAsked          = "judge_asked"
 	bpfMapJudgeKnown          = "judge_known"
 	bpfMapSchedDelays         = "sched_delays"
+	bpfMapSchedStints         = "sched_stints"
 	bpfMapSchedTasks          = "sched_tasks"
 	bpfMapSchedThreads        = "sched_threads"
 	bpfMapSchedTimer          = "sched_timer"
@@ -513,6 +528,7 @@ type bpfMapSpecs struct {
 	JudgeAsked    *ebpf.MapSpec `ebpf:"judge_asked"`
 	JudgeKnown    *ebpf.MapSpec `ebpf:"judge_known"`
 	SchedDelays   *ebpf.MapSpec `ebpf:"sched_delays"`
+	SchedStints   *ebpf.MapSpec `ebpf:"sched_stints"`
 	SchedTasks    *ebpf.MapSpec `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.MapSpec `ebpf:"sched_threads"`
 	SchedTimer    *ebpf.MapSpec `ebpf:"sched_timer"`
@@ -571,6 +587,7 @@ type bpfMaps struct {
 	JudgeAsked    *ebpf.Map `ebpf:"judge_asked"`
 	JudgeKnown    *ebpf.Map `ebpf:"judge_known"`
 	SchedDelays   *ebpf.Map `ebpf:"sched_delays"`
+	SchedStints   *ebpf.Map `ebpf:"sched_stints"`
 	SchedTasks    *ebpf.Map `ebpf:"sched_tasks"`
 	SchedThreads  *ebpf.Map `ebpf:"sched_threads"`
 	SchedTimer    *ebpf.Map `ebpf:"sched_timer"`
@@ -589,6 +606,7 @@ func (m *bpfMaps) Close() error {
 		m.JudgeAsked,
 		m.JudgeKnown,
 		m.SchedDelays,
+		m.SchedStints,
 		m.SchedTasks,
 		m.SchedThreads,
 		m.SchedTimer,
