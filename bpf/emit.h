@@ -49,6 +49,8 @@ static __always_inline void process_comm(void *comm)
 static __always_inline void belongs_here(struct conn *c, struct task_struct *task,
 					 const bool trusted)
 {
+	__u32 before = c->tgid;
+
 	if (trusted) {
 		c->tgid = task->tgid;
 		c->tid = task->pid;
@@ -58,6 +60,8 @@ static __always_inline void belongs_here(struct conn *c, struct task_struct *tas
 		c->tgid = id >> 32;
 		c->tid = (__u32)id;
 	}
+	if (c->tgid != before)
+		c->announced = 0; /* it was passed on, or is shared: the name is another one */
 	if (!c->announced)
 		process_comm(c->comm);
 }

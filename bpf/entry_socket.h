@@ -24,7 +24,7 @@ static __always_inline struct conn *socket_conn(struct sock *sk, struct task_str
 	return c;
 }
 
-static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
+static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir, int flags)
 {
 	const enum lane lane = dir == DIR_SEND ? LANE_SEND : LANE_RECV;
 	struct task_struct *task;
@@ -55,6 +55,8 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir)
 	p->call.kind = CALL_OTHER; /* piece_look asks for it, if need be */
 	piece_init(p, len, dir);
 	tp = tcp_of(sk);
+	p->discarded =
+		dir == DIR_RECV && flags & MSG_TRUNC && sk->__sk_common.skc_family != AF_UNIX;
 	p->now_ns = moved_at(sk, tp, dir);
 	if (lane_enter(c, lane) && lane_wait(c, lane)) {
 		leave_out(c, p);
@@ -80,13 +82,9 @@ static __always_inline void socket_touched(struct sock *sk)
 	if (!tp || tp->bytes_received || task_unjudged())
 		return;
 	c = bpf_sk_storage_get(&http_conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!c || c->id)
-		return;
-	if (!lane_enter(c, LANE_RECV) && !c->id) {
-		conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
+	/* Whose the connection is its first bytes tell: who accepts may pass it on. */
+	if (c && !c->touch_ns)
 		c->touch_ns = bpf_ktime_get_ns();
-	}
-	lane_leave(c, LANE_RECV);
 }
 
 /*
@@ -101,7 +99,7 @@ int BPF_PROG(http_sock_send, struct sock *sk, int ret, int flags)
 	if (!sk || ret <= 0)
 		return 0;
 	alone();
-	socket_io(sk, ret, DIR_SEND);
+	socket_io(sk, ret, DIR_SEND, flags);
 	not_alone();
 	return 0;
 }
@@ -129,7 +127,7 @@ int BPF_PROG(http_sock_recv, struct sock *sk, int ret, int flags)
 		return 0;
 	}
 	alone();
-	socket_io(sk, ret, DIR_RECV);
+	socket_io(sk, ret, DIR_RECV, flags);
 	not_alone();
 	return 0;
 }

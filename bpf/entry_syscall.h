@@ -56,7 +56,7 @@ static __noinline struct conn *table_conn(struct sock *sk, __u64 inode)
 	return c;
 }
 
-#define MAX_MESSAGES 8
+#define MAX_MESSAGES 64
 
 /* recvmmsg and sendmmsg return a number of messages: adds up their bytes. */
 static __always_inline __u32 mmsg_bytes(struct call *call, __u32 messages)
@@ -77,11 +77,11 @@ static __always_inline __u32 mmsg_bytes(struct call *call, __u32 messages)
 	return sum;
 }
 
-static __always_inline bool call_peeks(struct call *call, __u64 nr)
+static __always_inline __u32 call_flags(struct call *call, __u64 nr)
 {
 	if (nr == NR_recvfrom || nr == NR_recvmmsg)
-		return call->arg3 & MSG_NOT_TAKEN;
-	return nr == NR_recvmsg && (call->arg2 & MSG_NOT_TAKEN);
+		return call->arg3;
+	return nr == NR_recvmsg ? call->arg2 : 0;
 }
 
 static __always_inline void table_call(struct scratch *s, struct conn *c, struct sock *sk,
@@ -99,6 +99,12 @@ static __always_inline void table_call(struct scratch *s, struct conn *c, struct
 		return;
 	}
 	forget();
+	if (p->call.kind == CALL_ACCEPT) {
+		/* Whose the connection is its first bytes tell: it may be passed on. */
+		c->touch_ns = p->now_ns;
+		lane_leave(c, p->dir & 1);
+		return;
+	}
 	if (call_left_out(c))
 		conn_anew(c);
 	forget();
@@ -106,9 +112,7 @@ static __always_inline void table_call(struct scratch *s, struct conn *c, struct
 		conn_init(c, BPF_CORE_READ(sk, __sk_common.skc_family),
 			  BPF_CORE_READ(sk, sk_protocol));
 	tp = c->family == CONN_TCP ? (struct tcp_sock *)sk : NULL;
-	if (p->call.kind == CALL_ACCEPT) {
-		c->touch_ns = p->now_ns;
-	} else if (c->phase != PHASE_OVER) {
+	if (c->phase != PHASE_OVER) {
 		p->len = p->call.kind == CALL_MMSG ? mmsg_bytes(&p->call, ret) : (__u32)ret;
 		if (p->len)
 			on_piece(s, c, sk, tp, task, p, false);
@@ -126,6 +130,7 @@ static __always_inline int call_returns(struct pt_regs *regs, long ret)
 	__u8 dir;
 	struct conn *c;
 	struct sock *sk;
+	__u32 flags;
 	__u16 family;
 
 	s = scratch(SCRATCH_IO);
@@ -151,7 +156,8 @@ static __always_inline int call_returns(struct pt_regs *regs, long ret)
 		dir = DIR_RECV;
 		sk = socket_of(task, p->call.fd, &inode);
 	}
-	if (!sk || call_peeks(&p->call, nr))
+	flags = call_flags(&p->call, nr);
+	if (!sk || flags & MSG_NOT_TAKEN)
 		return 0;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
@@ -160,6 +166,7 @@ static __always_inline int call_returns(struct pt_regs *regs, long ret)
 	if (!c || c->phase == PHASE_OVER)
 		return 0;
 	piece_init(p, 0, dir);
+	p->discarded = flags & MSG_TRUNC && family != AF_UNIX && p->call.kind != CALL_MMSG;
 	p->now_ns = bpf_ktime_get_ns();
 	table_call(s, c, sk, p, ret);
 	return 0;

@@ -141,6 +141,8 @@ static __always_inline void piece_look(struct scratch *s, struct conn *c, struct
 	}
 	if (trusted)
 		socket_call(task, sk, &p->call);
+	if (p->discarded)
+		p->call.kind = CALL_FILE;
 	if (!has_bytes(p) || !piece_locate(c, p))
 		return;
 	forget();
@@ -184,6 +186,8 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 		on_request_bytes(s, c, sk, tp, task, p, p->got, p->request, trusted);
 	else
 		on_response_bytes(s, c, sk, tp, task, p, p->got, p->response, trusted);
+	if (c->is_unix && c->phase == PHASE_REQUEST && !c->reported)
+		tell_request(s, c, sk, p);
 	if (p->dir == DIR_RECV)
 		c->peeked_ns = 0;
 }

@@ -17,7 +17,7 @@
 #define MSG_TRUNC    0x20
 #define MSG_ERRQUEUE 0x2000
 /* A receive with one of these does not take stream data into the buffer. */
-#define MSG_NOT_TAKEN (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC)
+#define MSG_NOT_TAKEN (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)
 #define S_IFMT        0170000
 #define S_IFSOCK      0140000
 #define S_IFREG       0100000

@@ -176,7 +176,8 @@ struct piece {
 	__u8 in_place;  /* read to where a request is kept, not to the scratch */
 	__u8 request;   /* begins like one */
 	__u8 response;
-	__u8 pad[7];
+	__u8 discarded; /* read by TCP with MSG_TRUNC: taken, but nowhere to be found */
+	__u8 pad[6];
 	__u64 got; /* bytes read */
 	struct call call;
 };

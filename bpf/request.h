@@ -73,16 +73,23 @@ static __always_inline void append_head(struct scratch *s, struct conn *c, struc
 		(n >= 4 && n <= PROBE_HEAD_MAX && *(__u32 *)(s->gather + n - 4) == CRLF_CRLF);
 }
 
-/* The kept request goes out alone; what is in s->data takes its place. */
+/* The kept request goes out alone. */
+static __always_inline void tell_request(struct scratch *s, struct conn *c, struct sock *sk,
+					 struct piece *p)
+{
+	s->rec.now_ns = p->now_ns;
+	s->rec.resp_len = 0;
+	s->rec.resp_off = s->rec.resp_end = p->dir == DIR_RECV ? c->tx_off : c->rx_off;
+	emit(s, c, sk, PROBE_HAS_START);
+}
+
+/* So does the kept request, and what is in s->data takes its place. */
 static __always_inline void replace_request(struct scratch *s, struct conn *c, struct sock *sk,
 					    struct tcp_sock *tp, struct task_struct *task,
 					    struct piece *p, __u64 n, const bool trusted)
 {
 	bpf_probe_read_kernel(s->gather, PROBE_HEAD_MAX, s->data);
-	s->rec.now_ns = p->now_ns;
-	s->rec.resp_len = 0;
-	s->rec.resp_off = s->rec.resp_end = p->dir == DIR_RECV ? c->tx_off : c->rx_off;
-	emit(s, c, sk, PROBE_HAS_START);
+	tell_request(s, c, sk, p);
 	bpf_probe_read_kernel(c->head, PROBE_HEAD_MAX, s->gather);
 	start_request(c, sk, tp, task, p, n, trusted);
 }

@@ -5,7 +5,8 @@
 #ifndef PROBE_RESPONSE_H
 #define PROBE_RESPONSE_H
 
-/* A response begins with the n bytes in s->data. */
+/* A response begins with the n bytes in s->data. 0: they could not be read; it may be
+ * an interim one, behind which another begins. */
 static __always_inline void begin_response(struct scratch *s, struct conn *c, struct sock *sk,
 					   struct tcp_sock *tp, struct task_struct *task,
 					   struct piece *p, __u64 n, const bool trusted)
@@ -39,7 +40,7 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 	c->phase = ahead ? PHASE_REQUEST : PHASE_RESPONSE;
 	c->ahead = 0;
 	c->answered = 1;
-	c->pieces = 0;
+	c->pieces = n ? 0 : MAX_MORE; /* nothing can complete what was not read */
 	c->resp_kept = p->head_only ? PROBE_HEAD_MAX : n;
 	responded(c, p->now_ns);
 	if (tunnel) {
@@ -54,13 +55,15 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 					      struct piece *p, __u64 n, const bool begins,
 					      const bool trusted)
 {
-	if (begins && (n >= 7 || c->phase == PHASE_REQUEST)) {
+	bool waits = c->phase == PHASE_REQUEST;
+
+	if (begins ? waits || n >= 7 : waits && !n) {
+		if (!n && p->call.kind == CALL_FILE)
+			count(PROBE_DROP_NO_BUFFER);
 		begin_response(s, c, sk, tp, task, p, n, trusted);
 		return;
 	}
-	if (c->phase == PHASE_REQUEST && p->call.kind == CALL_FILE)
-		count(PROBE_DROP_NO_BUFFER); /* perhaps the head of the answer */
-	if (c->phase == PHASE_REQUEST && !c->answered && n) {
+	if (waits && !c->answered) {
 		/* Not HTTP. If userspace knows the request it must hear of the end. */
 		give_up(c, PROBE_DROP_NOT_ANSWER);
 		if (c->reported)

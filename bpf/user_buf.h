@@ -19,6 +19,7 @@ static __always_inline void piece_init(struct piece *p, __u32 len, __u8 dir)
 	p->clean = 0;
 	p->iovecs = 0;
 	p->head_only = 0;
+	p->discarded = 0;
 }
 
 /*

@@ -294,10 +294,10 @@ struct number_ctx {
 	__u64 arg3;
 	__u32 messages; /* result of sendmmsg, recvmmsg */
 	__u32 bytes;
-	__u8 kind; /* enum call_kind */
+	__u32 flags; /* of a receive */
+	__u8 kind;   /* enum call_kind */
 	__u8 send;
-	__u8 peeks;
-	__u8 pad[5];
+	__u8 pad[2];
 };
 
 SEC("syscall")
@@ -311,7 +311,7 @@ int unit_number(struct number_ctx *ctx)
 	call_classify(ctx->nr, &call);
 	ctx->kind = call.kind;
 	ctx->send = call.send;
-	ctx->peeks = call_peeks(&call, ctx->nr);
+	ctx->flags = call_flags(&call, ctx->nr);
 	if (call.kind == CALL_MMSG)
 		ctx->bytes = mmsg_bytes(&call, ctx->messages);
 	return 0;

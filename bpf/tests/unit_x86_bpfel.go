@@ -235,10 +235,10 @@ type unitNumberCtx struct {
 	Arg3     uint64
 	Messages uint32
 	Bytes    uint32
+	Flags    uint32
 	Kind     uint8
 	Send     uint8
-	Peeks    uint8
-	Pad      [5]uint8
+	Pad      [2]uint8
 }
 
 type unitPagesTry struct {
@@ -404,24 +404,25 @@ type unitScratch struct {
 	Data   [1224]uint8
 	Gather [1024]uint8
 	Piece  struct {
-		_        structs.HostLayout
-		NowNs    uint64
-		Off      uint64
-		Base     uint64
-		Iovecs   uint32
-		Len      uint32
-		Dir      uint8
-		Located  uint8
-		Clean    uint8
-		HeadOnly uint8
-		Unknown  uint8
-		ToServer uint8
-		InPlace  uint8
-		Request  uint8
-		Response uint8
-		Pad      [7]uint8
-		Got      uint64
-		Call     struct {
+		_         structs.HostLayout
+		NowNs     uint64
+		Off       uint64
+		Base      uint64
+		Iovecs    uint32
+		Len       uint32
+		Dir       uint8
+		Located   uint8
+		Clean     uint8
+		HeadOnly  uint8
+		Unknown   uint8
+		ToServer  uint8
+		InPlace   uint8
+		Request   uint8
+		Response  uint8
+		Discarded uint8
+		Pad       [6]uint8
+		Got       uint64
+		Call      struct {
 			_    structs.HostLayout
 			Fd   uint64
 			Arg1 uint64

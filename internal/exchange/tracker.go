@@ -213,7 +213,8 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 	if r.PrevRough && len(c.queue) > 0 && c.queue[0].begun {
 		c.queue[0].flags |= events.FlagTimeUncertain
 	}
-	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown) {
+	// Told again where another process has the connection.
+	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown || c.info.Comm != r.Conn.Name()) {
 		c.info = r.Conn.Connection(r.ConnID)
 	}
 	if r.Has&events.HasStart != 0 {

@@ -194,6 +194,9 @@ func fromV4Mapped(a [16]byte) (v4 [16]byte) {
 	return v4
 }
 
+// Name is Comm as text.
+func (c *RawConn) Name() string { return commOf(&c.Comm) }
+
 // Connection makes the shared description of the connection with this id.
 func (c *RawConn) Connection(id uint64) *Conn {
 	return &Conn{

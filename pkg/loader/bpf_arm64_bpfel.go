@@ -300,24 +300,25 @@ type bpfScratch struct {
 	Data   [1224]uint8
 	Gather [1024]uint8
 	Piece  struct {
-		_        structs.HostLayout
-		NowNs    uint64
-		Off      uint64
-		Base     uint64
-		Iovecs   uint32
-		Len      uint32
-		Dir      uint8
-		Located  uint8
-		Clean    uint8
-		HeadOnly uint8
-		Unknown  uint8
-		ToServer uint8
-		InPlace  uint8
-		Request  uint8
-		Response uint8
-		Pad      [7]uint8
-		Got      uint64
-		Call     struct {
+		_         structs.HostLayout
+		NowNs     uint64
+		Off       uint64
+		Base      uint64
+		Iovecs    uint32
+		Len       uint32
+		Dir       uint8
+		Located   uint8
+		Clean     uint8
+		HeadOnly  uint8
+		Unknown   uint8
+		ToServer  uint8
+		InPlace   uint8
+		Request   uint8
+		Response  uint8
+		Discarded uint8
+		Pad       [6]uint8
+		Got       uint64
+		Call      struct {
 			_    structs.HostLayout
 			Fd   uint64
 			Arg1 uint64

@@ -20,6 +20,16 @@ func endScenarios() []scenario {
 			client.tells("GET", 0, "unanswered")
 			server.tells("GET", 0, "unanswered")
 		}},
+		{"closed without an answer, Unix", func(s *stage) {
+			client, server := s.unix()
+			client.write(get(s.target))
+			server.read()
+			server.close()
+			client.expectEnd()
+			client.close()
+			client.tells("GET", 0, "unanswered")
+			server.tells("GET", 0, "unanswered")
+		}},
 		{"closed by the server without an answer", func(s *stage) {
 			client, server := s.tcp()
 			client.write(get(s.target))

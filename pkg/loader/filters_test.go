@@ -4,6 +4,7 @@ package loader_test
 
 import (
 	"io"
+	"maps"
 	"net"
 	"os"
 	"testing"
@@ -47,6 +48,33 @@ func TestFilters(t *testing.T) {
 				ownTraffic(t)
 				checkFiltered(t, obs, tt.want)
 			})
+		}
+	})
+}
+
+// A connection is of the process that first moves bytes on it, not of the one that
+// accepts it, looks whether something is there, and passes it on.
+func TestFilterByWhoServes(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		requireSource(t, source)
+		player := startChild(t)
+		const passed = "served by another process"
+		var worker uint32
+		for _, x := range player.play(order{Scenario: passed}) {
+			if x.Role == "server" {
+				worker = uint32(x.PID)
+			}
+		}
+		for pid, want := range map[uint32]map[string]int{worker: {"server": 1}, player.pid: {"client": 1}} {
+			obs := observe(t, loader.Options{Source: source, PIDs: []uint32{pid}, Server: true, Client: true})
+			player.play(order{Scenario: passed})
+			got := map[string]int{}
+			for _, x := range obs.await(1) {
+				got[x.Role]++
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("process %d: exchanges by role %v, want %v", pid, got, want)
+			}
 		}
 	})
 }

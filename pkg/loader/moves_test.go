@@ -96,14 +96,20 @@ func moveScenarios() []scenario {
 		}},
 		{"read before anything is there", func(s *stage) {
 			client, server := s.tcp()
-			must("nonblocking", unix.SetNonblock(server.fd, true))
-			if _, err := unix.Read(server.fd, make([]byte, 10)); !errors.Is(err, unix.EAGAIN) {
-				fail("read: %v", err)
-			}
+			server.readsNothing()
 			client.exchange(get(s.target), answerOf(200, "later"))
 			client.both("GET", 200)
 		}},
 	}
+}
+
+// readsNothing tries to, before anything is there.
+func (e *end) readsNothing() {
+	must("nonblocking", unix.SetNonblock(e.fd, true))
+	if _, err := unix.Read(e.fd, make([]byte, 10)); !errors.Is(err, unix.EAGAIN) {
+		fail("read: %v", err)
+	}
+	must("blocking", unix.SetNonblock(e.fd, false))
 }
 
 // peek looks at what is there, in every way.
@@ -239,6 +245,7 @@ func processScenarios() []scenario {
 		}},
 		{"served by another process", func(s *stage) {
 			client, server := s.tcp()
+			server.readsNothing()
 			client.write(get(s.target))
 			server.ready(server.pending())
 			s.worker.pass(server, workerServe)
