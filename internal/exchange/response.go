@@ -38,6 +38,9 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 	switch {
 	case !e.headDone || e.chunkPos > r.RespOff:
 		return false
+	case c.splicedOut(e):
+		c.doubt()
+		return false
 	case len(c.queue) > 1 && e.hasEnd && r.RespOff == e.bodyOff && e.flags&(events.FlagNoRequest|uncertain) != 0:
 		// No body came, and another request waits: this answered a HEAD that
 		// was not seen.
@@ -56,6 +59,14 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 	}
 	_, _, err := probe.Feed(r.RespData)
 	return err == nil
+}
+
+// splicedOut: a client that waits for answers on a Unix socket has asked again
+// though the answer e is short of bytes: it has spliced them out of the socket,
+// which no hook of the socket source sees, and such a socket has no numbers of its
+// own as TCP has. One that pipelines looks the same until the rest comes.
+func (c *conn) splicedOut(e *exchange) bool {
+	return c.isUnix() && c.role == events.RoleClient && len(c.queue) > 1 && c.queue[1].readNS > e.lastNS
 }
 
 // onlyAnswers: no request but that of e waits, so nothing but e can be answered.

@@ -127,6 +127,9 @@ func (k *simConn) move(p piece) {
 		}
 		k.onResponseBytes(p, response)
 	}
+	if k.family == events.FamilyUnix && k.phase == phaseRequest && !k.reported {
+		k.emit(events.HasStart, p.now, k.respOff(), k.respOff(), nil)
+	}
 }
 
 // leaveOut is leave_out.
