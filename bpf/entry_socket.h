@@ -54,7 +54,7 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir,
 	p = &s->piece;
 	p->call.kind = CALL_OTHER; /* piece_look asks for it, if need be */
 	piece_init(p, len, dir);
-	tp = tcp_of(sk);
+	tp = c->family == CONN_TCP ? tcp_of(sk) : NULL;
 	p->discarded =
 		dir == DIR_RECV && flags & MSG_TRUNC && sk->__sk_common.skc_family != AF_UNIX;
 	p->now_ns = moved_at(sk, tp, dir);

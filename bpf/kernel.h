@@ -17,15 +17,16 @@
 #define MSG_TRUNC    0x20
 #define MSG_ERRQUEUE 0x2000
 /* A receive with one of these does not take stream data into the buffer. */
-#define MSG_NOT_TAKEN (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)
-#define S_IFMT        0170000
-#define S_IFSOCK      0140000
-#define S_IFREG       0100000
-#define S_IFBLK       0060000
-#define EAGAIN        11
-#define EEXIST        17
-#define PF_KTHREAD    0x00200000 /* include/linux/sched.h, since 2.6 */
-#define TASK_RUNNING  0          /* include/linux/sched.h */
+#define MSG_NOT_TAKEN      (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)
+#define SK_USER_DATA_PSOCK 4 /* include/net/sock.h, since 6.0 */
+#define S_IFMT             0170000
+#define S_IFSOCK           0140000
+#define S_IFREG            0100000
+#define S_IFBLK            0060000
+#define EAGAIN             11
+#define EEXIST             17
+#define PF_KTHREAD         0x00200000 /* include/linux/sched.h, since 2.6 */
+#define TASK_RUNNING       0          /* include/linux/sched.h */
 
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1
@@ -134,6 +135,7 @@ struct socket {
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	void *sk_user_data; /* and flags in the low bits */
 	__u16 sk_type;
 	__u16 sk_protocol;
 	__u8 sk_shutdown;

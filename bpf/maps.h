@@ -29,7 +29,7 @@ enum lane {
 
 enum conn_family {
 	CONN_TCP = 0, /* offsets are the kernel's sequence numbers */
-	CONN_COUNTED, /* MPTCP, Unix: offsets are sums of what the calls moved */
+	CONN_COUNTED, /* MPTCP, Unix, maps of sockets: offsets are sums of what the calls moved */
 };
 
 /* A call was left out: where requests begin is not known (anew.h). */

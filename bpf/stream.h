@@ -205,6 +205,15 @@ static __always_inline void tail_keep(struct conn *c, __u32 unseen)
 	c->tail_len &= ((unseen | -unseen) >> 31) - 1;
 }
 
+/*
+ * A program on a map of sockets (service meshes, older CNI plugins) has handed the
+ * bytes to the other socket, past TCP, which then knows neither how many nor when.
+ */
+static __always_inline bool past_tcp(struct sock *sk, const bool trusted)
+{
+	return (__u64)READ(trusted, sk, sk_user_data) & SK_USER_DATA_PSOCK;
+}
+
 /* Moves the stream offset of the piece's direction over it. */
 static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_sock *tp,
 				    struct piece *p, const bool trusted)
@@ -220,6 +229,11 @@ static __always_inline void advance(struct conn *c, struct sock *sk, struct tcp_
 		if (!*off)
 			*off = (1ULL << 32 | seq) - p->len;
 		moved = seq - (__u32)*off;
+		if (!moved && past_tcp(sk, trusted)) {
+			c->family = CONN_COUNTED;
+			p->now_ns = bpf_ktime_get_ns();
+			moved = p->len;
+		}
 		*off += moved;
 		tail_keep(c, moved ^ p->len);
 	} else {

@@ -18,7 +18,7 @@ type scenario struct {
 }
 
 func scenarios() []scenario {
-	return slices.Concat(callScenarios(), moveScenarios(), messageScenarios(), preambleScenarios(), endScenarios(), processScenarios())
+	return slices.Concat(callScenarios(), moveScenarios(), messageScenarios(), preambleScenarios(), endScenarios(), processScenarios(), sockmapScenarios())
 }
 
 // callScenarios: every family of calls, with both heads in pieces of one call.
