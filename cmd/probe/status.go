@@ -94,7 +94,7 @@ func printStatus(out io.Writer, s agent.Status) error {
 	}
 	fmt.Fprintf(t, "since\t%s\n", s.Since.Format(time.RFC3339))
 	if !s.SavedAt.IsZero() {
-		fmt.Fprintf(t, "saved\t%s, after %d starts, by version %s\n", s.SavedAt.Format(time.RFC3339), s.Starts, terminal.Visible(s.Version))
+		fmt.Fprintf(t, "saved\t%s, start %d of the agent, by version %s\n", s.SavedAt.Format(time.RFC3339), s.Starts, terminal.Visible(s.Version))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -146,8 +146,13 @@ func printSeries(t io.Writer, all []agent.SeriesFigures) {
 	}
 }
 
+// short keeps three or four digits, and no more than microseconds.
 func short(d time.Duration) time.Duration {
-	return d.Round(max(time.Microsecond, d/1000).Truncate(time.Microsecond))
+	unit := time.Microsecond
+	for d/unit >= 10_000 {
+		unit *= 10
+	}
+	return d.Round(unit)
 }
 
 // counts lists what is not 0: "200: 12, 404: 1".

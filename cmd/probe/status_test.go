@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"probe/internal/agent"
 )
@@ -26,5 +27,23 @@ func TestStatusIsPlain(t *testing.T) {
 	}
 	if bytes.ContainsAny(out.Bytes(), "\x1b\x00") {
 		t.Errorf("control characters in %q", out.String())
+	}
+}
+
+// What is printed has no digits that the figure does not have.
+func TestShortDuration(t *testing.T) {
+	for d, want := range map[time.Duration]time.Duration{
+		0:                    0,
+		499:                  0,
+		861_391:              861 * time.Microsecond,
+		9_999_499:            9_999 * time.Microsecond,
+		12_345_678:           12_350 * time.Microsecond,
+		203_619_846:          203_600 * time.Microsecond,
+		61_234 * time.Second: 61_230 * time.Second,
+		1<<63 - 1:            9_223_000_000 * time.Second,
+	} {
+		if got := short(d); got != want {
+			t.Errorf("short(%d) = %v, want %v", d, got, want)
+		}
 	}
 }
