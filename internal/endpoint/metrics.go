@@ -158,7 +158,7 @@ func (e emitter) role(role events.Role, c *stats.Counters) {
 func (e emitter) self(c Counter) {
 	parts := strings.SplitN(c.Name, ".", 3)
 	name := metricName(strings.Join(parts[:min(len(parts), 2)], "_")) + "_total"
-	help := "Self counter " + strings.Join(parts[:min(len(parts), 2)], ".") + " (see the README)."
+	help := "Self counter " + strings.Join(parts[:min(len(parts), 2)], ".") + " (see docs/metrics.md)."
 	if len(parts) == 3 {
 		e.counter(name, help, float64(c.Value), "reason", parts[2])
 		return

@@ -3,7 +3,6 @@
 package export
 
 import (
-	"fmt"
 	"strings"
 
 	"probe/pkg/stats"
@@ -150,14 +149,4 @@ func Metrics() []Metric {
 // serverOnly: only a server lets a request wait, and is seen to work on it.
 func serverOnly(m Metric) bool {
 	return strings.HasPrefix(m.Name, "wait.") || strings.HasSuffix(m.Description, partsDescription)
-}
-
-// MetricTableMarkdown renders Metrics as the table of the README.
-func MetricTableMarkdown() string {
-	var b strings.Builder
-	b.WriteString("| metric | type | unit | meaning |\n|---|---|---|---|\n")
-	for _, m := range Metrics() {
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", m.Name, m.Type, m.Unit, m.Description)
-	}
-	return b.String()
 }

@@ -79,22 +79,6 @@ func TestLongestName(t *testing.T) {
 	}
 }
 
-func TestMetricTableMarkdown(t *testing.T) {
-	t.Parallel()
-	lines := strings.Split(strings.TrimSpace(MetricTableMarkdown()), "\n")
-	if len(lines) != len(Metrics())+2 {
-		t.Errorf("%d lines for %d metrics", len(lines), len(Metrics()))
-	}
-	for _, line := range lines {
-		if strings.Count(line, "|") != 5 {
-			t.Errorf("not four columns: %s", line)
-		}
-	}
-	if want := "| `http.server.duration` | `ms` | ms |"; !strings.Contains(MetricTableMarkdown(), want) {
-		t.Errorf("no %s", want)
-	}
-}
-
 func TestCountersReportEveryField(t *testing.T) {
 	t.Parallel()
 	got := make(map[uint64]string)
