@@ -3,7 +3,6 @@
 package workload
 
 import (
-	"bytes"
 	"context"
 	"encoding/pem"
 	"log/slog"
@@ -16,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"probe/internal/testutil"
 )
 
 const podsJSON = `{"kind":"PodList","items":[
@@ -110,7 +111,7 @@ func TestKubeletFails(t *testing.T) {
 		"not trusted": {func(http.ResponseWriter, *http.Request) {}, false, "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log lockedBuffer
+			var log testutil.Buffer
 			k := kubeletFor(t, tt.handler, tt.trusted, slog.New(slog.NewTextHandler(&log, nil)))
 			l := layouts()[0]
 			r := newResolver(t, Options{HostRoot: l.hostRoot(t), Kubelet: k})
@@ -137,21 +138,4 @@ func TestKubeletAddress(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %s", ip, k, err, want)
 		}
 	}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
