@@ -112,7 +112,11 @@ func (r *Recorder) flushSeries(s *Snapshot) {
 			return false
 		}
 		one.idle++
-		return one.idle >= r.opt.IdleIntervals && r.drop(one)
+		if one.idle < r.opt.IdleIntervals {
+			return false
+		}
+		r.drop(one)
+		return true
 	})
 	s.ActiveSeries = len(r.sorted)
 }
@@ -187,17 +191,16 @@ func (s *series) restart() {
 }
 
 // drop removes an idle series from the tables other than r.sorted.
-func (r *Recorder) drop(one *series) bool {
+func (r *Recorder) drop(one *series) {
 	if r.overflow[one.key.Role] == one {
 		r.overflow[one.key.Role] = nil
-		return true
+		return
 	}
 	delete(r.series, one.lookup)
 	if r.byService[one.lookup.service]--; r.byService[one.lookup.service] == 0 {
 		delete(r.byService, one.lookup.service)
 	}
 	r.totals.SeriesDropped++
-	return true
 }
 
 func (r *Recorder) flushInFlight(s *Snapshot) {
