@@ -48,7 +48,7 @@ func clockStep(t *stand, f *fault) error {
 	f.that(longest > 0 && longest < stepFor, "no duration is wrong", "longest request %v", longest)
 	f.counter(in.Counters, "export.dropped.queue_age")
 	f.says("longest request %v", longest)
-	return t.finish(a, f, 0)
+	return t.finish(a, f)
 }
 
 // step sets the clock and restores it, however the time in between ends.

@@ -32,7 +32,7 @@ func diskFull(t *stand, f *fault) (err error) {
 	if err := t.during(func() error { return t.fillUp(a, f, disk) }); err != nil {
 		return err
 	}
-	if err := t.finish(a, f, 0); err != nil {
+	if err := t.finish(a, f); err != nil {
 		return err
 	}
 	saved, err := a.kept()

@@ -85,7 +85,7 @@ func secondAgent(t *stand, f *fault) error {
 	if err != nil {
 		return err
 	}
-	return t.finish(a, f, 0)
+	return t.finish(a, f)
 }
 
 // refused starts an agent that must not run.
@@ -130,5 +130,5 @@ cp /proc/self/mounts "$0" && exec "$@"`
 		return err
 	}
 	f.says("nothing: it finds its hooks by the kernel's type information")
-	return t.finish(a, f, 0)
+	return t.finish(a, f)
 }

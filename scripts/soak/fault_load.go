@@ -192,7 +192,7 @@ func groupRemoved(t *stand, f *fault) error {
 	}
 	f.that(restarts == 0 && len(in.Problems) == 0, "no part restarted or stuck", "%d restarts, problems: %s", restarts, first(in.Problems))
 	f.counter(in.Counters, "host.read_failed", "host.samples", "workload.corrected")
-	return t.finish(a, f, 0)
+	return t.finish(a, f)
 }
 
 // regroup lets the server be in groups of its own for a while.
