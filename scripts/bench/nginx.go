@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // benchPath is requested by every run: by its route the requests of the bench
@@ -43,12 +45,12 @@ http {
 
 // nginx is the server under load.
 type nginx struct {
-	proc *process
+	proc *child
 	port int
 }
 
 func startNginx(dir string) (*nginx, error) {
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func startNginx(dir string) (*nginx, error) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, port), 0o644); err != nil {
 		return nil, fmt.Errorf("configure nginx: %w", err)
 	}
-	proc, err := startProcess("nginx", "-p", dir, "-c", config)
+	proc, err := startChild("nginx", "-p", dir, "-c", config)
 	if err != nil {
 		return nil, err
 	}

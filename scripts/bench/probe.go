@@ -91,14 +91,14 @@ func (b *bench) with(v variant, load func() (sample, error), inside func(pid int
 }
 
 // attach starts the probe and waits until its hooks are in place.
-func (b *bench) attach(v variant, target string) (*process, error) {
+func (b *bench) attach(v variant, target string) (*child, error) {
 	ready := filepath.Join(b.dir, "ready")
 	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove ready file: %w", err)
 	}
 	args := append([]string{"run", "--statsd", target, "--statsd-dialect", "dogstatsd",
 		"--prefix", "probe", "--interval", flushInterval, "--ready-file", ready}, v.args...)
-	proc, err := startProcess(b.probe, args...)
+	proc, err := startChild(b.probe, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -4,27 +4,23 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// process is a child; it ends when this program does, for whatever reason.
-type process struct {
+// child is a process; it ends when this program does, for whatever reason.
+type child struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer // read it after the end only
 	done   chan struct{}
 }
 
-func startProcess(program string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})}
+func startChild(program string, args ...string) (*child, error) {
+	p := &child{cmd: exec.Command(program, args...), done: make(chan struct{})}
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	// PROBE_ and STATSD_ variables would change what is measured.
@@ -43,10 +39,10 @@ func startProcess(program string, args ...string) (*process, error) {
 	return p, nil
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+func (p *child) pid() int { return p.cmd.Process.Pid }
 
 // wait reports whether the process ends within d.
-func (p *process) wait(d time.Duration) bool {
+func (p *child) wait(d time.Duration) bool {
 	select {
 	case <-p.done:
 		return true
@@ -56,7 +52,7 @@ func (p *process) wait(d time.Duration) bool {
 }
 
 // stop asks the process to end, and reports whether it did within d by itself.
-func (p *process) stop(d time.Duration) bool {
+func (p *child) stop(d time.Duration) bool {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	if p.wait(d) {
 		return true
@@ -67,21 +63,8 @@ func (p *process) stop(d time.Duration) bool {
 }
 
 // complaint returns the end of what the ended process printed to stderr.
-func (p *process) complaint() string {
+func (p *child) complaint() string {
 	const most = 2000
 	b := bytes.TrimSpace(p.stderr.Bytes())
 	return string(b[max(len(b)-most, 0):])
-}
-
-// freePort returns a TCP port of the loopback that nobody listens on and that
-// the kernel does not hand out to outgoing connections.
-func freePort() (int, error) {
-	for range 100 {
-		port := 20000 + rand.IntN(10000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("find a free port: none of 100 tries")
 }
