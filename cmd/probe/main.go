@@ -86,8 +86,8 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 	root.SetVersionTemplate("probe {{.Version}}\n")
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w (see probe --help)", agent.ErrUsage, err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: %w (see %s --help)", agent.ErrUsage, err, cmd.CommandPath())
 	})
 	root.SetHelpCommand(newHelp(root))
 	root.CompletionOptions.HiddenDefaultCmd = true

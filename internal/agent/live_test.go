@@ -208,6 +208,7 @@ func TestRunRefuses(t *testing.T) {
 		"public":   func(o *agent.Options) { o.Listen = "0.0.0.0:9102" },
 		"pprof":    func(o *agent.Options) { o.Pprof = true },
 		"log":      func(o *agent.Options) { o.LogInterval = -1 },
+		"slow":     func(o *agent.Options) { o.Slow = -1 },
 		"target":   func(o *agent.Options) { o.Statsd = "carrier-pigeon://coop" },
 		"dialect":  func(o *agent.Options) { o.Dialect = "klingon" },
 		"ring":     func(o *agent.Options) { o.RingBytes = 4097 },
@@ -215,8 +216,8 @@ func TestRunRefuses(t *testing.T) {
 	} {
 		o := good
 		change(&o)
-		if err := agent.Run(t.Context(), o); !errors.Is(err, agent.ErrUsage) {
-			t.Errorf("%s: %v, want bad usage", name, err)
+		if err := agent.Run(t.Context(), o); !errors.Is(err, agent.ErrUsage) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v, want bad usage that names it", name, err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"probe/internal/endpoint"
@@ -167,6 +168,9 @@ func request(ctx context.Context, method, listen, path string) ([]byte, error) {
 	r.Header.Set(endpoint.ResetHeader, "1")
 	transport := &http.Transport{DisableKeepAlives: true}
 	response, err := transport.RoundTrip(r)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = fmt.Errorf("%w: it does not run, or without --listen %s", err, listen)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask the agent at %s: %w", listen, err)
 	}

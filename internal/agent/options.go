@@ -114,17 +114,28 @@ func (o Options) Validate() error {
 	if err == nil {
 		err = o.Names.validate()
 	}
-	if err == nil && (o.Duration < 0 || o.LogInterval < 0 || o.Slow < 0) {
-		err = errors.New("a duration must not be negative")
-	}
-	if err == nil && o.ShutdownTimeout <= 0 {
-		err = fmt.Errorf("shutdown timeout %v: must be positive", o.ShutdownTimeout)
+	if err == nil {
+		err = o.validateDurations()
 	}
 	if err == nil {
 		err = o.validateListen()
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return nil
+}
+
+func (o Options) validateDurations() error {
+	switch {
+	case o.Duration < 0:
+		return fmt.Errorf("duration %v: must not be negative", o.Duration)
+	case o.LogInterval < 0:
+		return fmt.Errorf("log interval %v: must not be negative", o.LogInterval)
+	case o.Slow < 0:
+		return fmt.Errorf("slow %v: must not be negative", o.Slow)
+	case o.ShutdownTimeout <= 0:
+		return fmt.Errorf("shutdown timeout %v: must be positive", o.ShutdownTimeout)
 	}
 	return nil
 }
