@@ -80,10 +80,10 @@ func hangUp(t *testing.T) {
 }
 
 func TestSignalShowsState(t *testing.T) {
-	c := startChild(t)
-	r := start(t, agent.Options{PIDs: []uint32{c.pid}})
+	c, s := startChild(t), newSink(t)
+	r := start(t, agent.Options{Statsd: s.target(), PIDs: []uint32{c.pid}, Interval: agent.MinInterval})
 	c.request(7)
-	time.Sleep(100 * time.Millisecond)
+	s.await(requests, 7)
 	if err := unix.Kill(os.Getpid(), unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
