@@ -364,3 +364,13 @@ func TestEndpoints(t *testing.T) {
 		})
 	}
 }
+
+// The first byte is told where it is not the last one, too.
+func TestFirstByteIsLeftOut(t *testing.T) {
+	for ttfb, want := range map[time.Duration]bool{0: false, time.Millisecond: true, 12345678: false} {
+		line := printed(t, Options{}, request(func(q *events.Request) { q.TTFB = ttfb }))
+		if strings.Contains(line, " ttfb=") != want {
+			t.Errorf("first byte after %v of 12.345678ms: %s", ttfb, line)
+		}
+	}
+}

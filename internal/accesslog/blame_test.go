@@ -25,6 +25,8 @@ func TestSlowSaysWhy(t *testing.T) {
 	}{
 		"all of it": {nil, pressure(12.4, true),
 			"GET /api/items 200.00ms: 61 % waiting for CPU 3 (held by batch[4711]), 22 % lock, 10 % on CPU, 5 % unread in the socket, 3 major faults, memory pressure some=12 %"},
+		"the least pressure": {nil, pressure(1, true),
+			"GET /api/items 200.00ms: 61 % waiting for CPU 3 (held by batch[4711]), 22 % lock, 10 % on CPU, 5 % unread in the socket, 3 major faults, memory pressure some=1 %"},
 		"no pressure": {nil, pressure(0.4, true),
 			"GET /api/items 200.00ms: 61 % waiting for CPU 3 (held by batch[4711]), 22 % lock, 10 % on CPU, 5 % unread in the socket, 3 major faults"},
 		"pressure not known, nobody held the CPU": {func(q *events.Request) { q.Times.PushedBy = events.Pusher{} }, pressure(50, false),

@@ -81,7 +81,8 @@ type Conn struct {
 	Inode         uint64
 	Family        Family
 	Local, Remote Endpoint
-	// Comm is the command name (at most 15 bytes) of the task that was first seen on it.
+	// Comm is the command name (at most 15 bytes) of the process that read or
+	// sent the first request told; not of the thread.
 	Comm string
 }
 
@@ -132,9 +133,9 @@ type Request struct {
 	// Tags are the part of Origin that series are told apart by.
 	Tags OriginKey
 
-	// StartNS is the start of the exchange in nanoseconds of CLOCK_MONOTONIC
-	// (design: arrival of the first byte when known, else its read; client
-	// role: first byte handed to the kernel). 0 when the request was not seen.
+	// StartNS is the start of the exchange in nanoseconds of CLOCK_MONOTONIC:
+	// arrival of the first byte when known, else its read; client role: first
+	// byte handed to the kernel. 0 when the request was not seen.
 	StartNS uint64
 	// EndNS is the time of the last byte of the response, or of the close that
 	// ended the exchange without one; same clock. Always set.

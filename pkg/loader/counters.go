@@ -11,8 +11,8 @@ type Counter struct {
 	Value uint64
 }
 
-// counterNames follows enum probe_count; names with "dropped" say that
-// something was not seen, and why.
+// counterNames follows enum probe_count. Names with "dropped" and "unseen" say
+// that something was not seen, and why.
 var counterNames = [bpfProbeCountPROBE_COUNT_MAX]string{
 	bpfProbeCountPROBE_COUNT_STARTS:         "kernel.requests_seen",
 	bpfProbeCountPROBE_COUNT_RECORDS:        "kernel.records",

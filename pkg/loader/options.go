@@ -46,7 +46,7 @@ type Options struct {
 	// PIDs keeps connections first used by one of these processes (thread
 	// group ids of the initial pid namespace); at most MaxPIDs.
 	PIDs []uint32
-	// Comms keeps connections first used by a task of this exact name; at most
+	// Comms keeps connections first used by a process of this exact name; at most
 	// MaxComms of 1 to 15 bytes.
 	Comms []string
 	// JudgeProcesses keeps connections of processes for which Judge said so. The

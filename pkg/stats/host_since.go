@@ -135,7 +135,7 @@ func growth(now, before uint64) uint64 {
 	return now - before
 }
 
-// servicesSince leaves a service out whose CPU time was not known before.
+// servicesSince leaves out a service that was not there before.
 func servicesSince(now, prev []Service, d time.Duration) []Service {
 	before := make(map[string]*Service, len(prev))
 	for i := range prev {
