@@ -42,7 +42,7 @@ type Histogram struct {
 type HistogramSummary struct {
 	// Count is the number of durations; all other fields are 0 when it is.
 	Count uint64
-	// Min, Max and Sum are exact.
+	// Min, Max and Sum are exact; Sum stops at the largest Duration, 292 years.
 	Min, Max, Sum time.Duration
 	// Quantiles, each within 3.125 % of an observed duration.
 	P50, P90, P99, P999 time.Duration
@@ -112,7 +112,11 @@ func (h *Histogram) AddBucket(index int, n uint64) {
 	}
 	h.highest = max(h.highest, v)
 	h.count += n
-	h.sum += n * v
+	if over, product := bits.Mul64(n, v); over > 0 || product > math.MaxInt64 {
+		h.sum = math.MaxInt64
+	} else {
+		h.sum = min(h.sum+product, math.MaxInt64)
+	}
 }
 
 func (h *Histogram) addBlock(block int) uint8 {

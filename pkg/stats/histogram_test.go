@@ -197,3 +197,37 @@ func BenchmarkHistogramSummary(b *testing.B) {
 		h.Summary()
 	}
 }
+
+// What was counted elsewhere gives the same figures, but for the middles.
+func TestAddBucket(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Uint64Range(0, uint64(time.Hour)), 1, 100).Draw(t, "values")
+		times := rapid.SampledFrom([]uint64{1, 3, 1<<32 - 1, 1 << 33}).Draw(t, "times")
+		var recorded, added Histogram
+		var sum uint64
+		for _, v := range values {
+			block, bucket := bucketOf(v)
+			recorded.Record(time.Duration(middle(block, bucket)))
+			added.AddBucket(block*subBuckets+bucket, times)
+			if v := middle(block, bucket); v > 0 && times > math.MaxInt64/v {
+				sum = math.MaxInt64
+			} else {
+				sum = min(sum+times*v, math.MaxInt64)
+			}
+		}
+		want, got := recorded.Summary(), added.Summary()
+		want.Count, want.Sum = times*want.Count, time.Duration(sum)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+	var h Histogram
+	for _, index := range []int{-1, -subBuckets, maxBlocks * subBuckets, math.MaxInt} {
+		h.AddBucket(index, 1)
+	}
+	h.AddBucket(7, 0)
+	if got := h.Summary(); got != (HistogramSummary{}) {
+		t.Errorf("nothing that has a bucket was added: %+v", got)
+	}
+}
