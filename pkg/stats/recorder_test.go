@@ -422,3 +422,34 @@ func TestRecordAt(t *testing.T) {
 		t.Errorf("series after the idle ones went (-want +got):\n%s", diff)
 	}
 }
+
+// One service has no more series than its limit, and room again when one of
+// them is dropped; what a service that is gone had is forgotten.
+func TestServiceLimit(t *testing.T) {
+	t.Parallel()
+	r := New(Options{MaxServiceSeries: 2, IdleIntervals: 1})
+	overflowed := func(routes ...string) uint64 {
+		before := r.Totals().Overflowed
+		for _, route := range routes {
+			r.Record(get(route, 200, time.Millisecond))
+		}
+		return r.Totals().Overflowed - before
+	}
+	if n := overflowed("/a", "/b", "/c", "/a"); n != 1 {
+		t.Errorf("%d requests of three series in the overflow series, want 1", n)
+	}
+	r.Flush()
+	if n := overflowed("/a"); n != 0 {
+		t.Errorf("%d requests of a known series in the overflow series", n)
+	}
+	r.Flush() // drops /b
+	if n := overflowed("/a", "/c", "/d"); n != 1 {
+		t.Errorf("%d requests in the overflow series after one of two series has left, want 1", n)
+	}
+	for range 3 {
+		r.Flush()
+	}
+	if len(r.series) != 0 || len(r.byService) != 0 {
+		t.Errorf("%d series and %d services are left", len(r.series), len(r.byService))
+	}
+}

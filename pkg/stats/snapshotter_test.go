@@ -70,6 +70,9 @@ func TestSnapshotterRatios(t *testing.T) {
 	if got.PSI.IO != nil || got.RunQueue != nil || got.SchedDelay != nil {
 		t.Error("a section that was never there is there")
 	}
+	if len(got.Missing) > 0 {
+		t.Errorf("client errors are known, yet missing: %+v", got.Missing)
+	}
 	s.Push(h.use(0, 1, 1, 1)) // not later: ignored
 	if s.Latest() != got {
 		t.Error("a look at the same time was taken")
