@@ -68,17 +68,13 @@ func Acquire(dir, key string) (*Lock, Holder, error) {
 	path := filepath.Join(dir, hex.EncodeToString(sum[:8])+suffix)
 	for range maxTries {
 		lock, holder, err := try(path)
-		if err != nil || lock == nil {
-			if err != nil {
-				return nil, holder, err
-			}
+		if err != nil {
+			return nil, holder, err
+		}
+		if lock == nil {
 			continue
 		}
-		text, err := json.Marshal(Holder{PID: os.Getpid(), Key: key})
-		if err == nil {
-			_, err = lock.file.WriteAt(append(text, '\n'), 0)
-		}
-		if err != nil {
+		if err := lock.write(Holder{PID: os.Getpid(), Key: key}); err != nil {
 			return nil, Holder{}, errors.Join(fmt.Errorf("write lock: %w", err), lock.Release())
 		}
 		return lock, Holder{}, nil
@@ -115,7 +111,20 @@ func try(path string) (*Lock, Holder, error) {
 	case foreign: // left behind; make our own
 		return nil, Holder{}, lock.Release()
 	}
-	return lock, Holder{}, file.Truncate(0)
+	return lock, Holder{}, nil
+}
+
+// write says who holds the lock.
+func (l *Lock) write(h Holder) error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	if err := l.file.Truncate(0); err != nil {
+		return err
+	}
+	_, err = l.file.WriteAt(append(text, '\n'), 0)
+	return err
 }
 
 // current reports whether the file that is locked is the one of that name.
