@@ -28,6 +28,25 @@ const podsJSON = `{"kind":"PodList","items":[
  {"metadata":{"name":"etcd-node1","namespace":"kube-system","uid":"u3","ownerReferences":[{"kind":"Node","name":"node1","controller":true}]},
   "status":{"containerStatuses":[{"name":"etcd","containerID":"docker://33"}]}}]}`
 
+func TestOwnerName(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ kind, name, hash, want string }{
+		{"ReplicaSet", "shop-6d4cf56db6", "6d4cf56db6", "shop"},
+		{"ReplicaSet", "shop-6d4cf56db6", "", "shop-6d4cf56db6"},
+		{"ReplicaSet", "shop-", "", "shop-"},
+		{"Job", "backup-28912345", "", "backup"},
+		{"Job", "backup-2891234", "", "backup-2891234"},   // too short for minutes since 1970
+		{"Job", "backup-2891234x", "", "backup-2891234x"}, // no number
+		{"Job", "backup", "", "backup"},
+		{"DaemonSet", "agent-28912345", "", "agent-28912345"},
+		{"Node", "node1", "", ""},
+	} {
+		if got := ownerName(tt.kind, tt.name, tt.hash); got != tt.want {
+			t.Errorf("%s %s of %q: %q, want %q", tt.kind, tt.name, tt.hash, got, tt.want)
+		}
+	}
+}
+
 func TestParsePods(t *testing.T) {
 	pods, err := parsePods([]byte(podsJSON))
 	if err != nil {

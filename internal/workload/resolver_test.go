@@ -89,8 +89,12 @@ func TestService(t *testing.T) {
 			tt.process.pid, tt.process.start = 42, 7
 			proc.start(tt.process)
 			r := newResolver(t, Options{ProcRoot: proc.root})
-			if got := serviceOf(t, r, 42, tt.port, tt.comm, at(0)); got != tt.want {
-				t.Errorf("Service() = %q, want %q", got, tt.want)
+			got := resolve(t, r, 42, tt.port, tt.comm, at(0))
+			if got.Service != tt.want {
+				t.Errorf("Service() = %q, want %q", got.Service, tt.want)
+			}
+			if inContainer := strings.Contains(tt.process.cgroup, id); (got.Origin != nil) != inContainer {
+				t.Errorf("origin %+v, in a container: %v", got.Origin, inContainer)
 			}
 		})
 	}
