@@ -148,6 +148,9 @@ func TestClosedClient(t *testing.T) {
 	if n := len(p.got()); n != 10_000 || c.Counters().LinesSent != 10_000 {
 		t.Errorf("%d lines arrived: %+v", n, c.Counters())
 	}
+	if s := c.Status(); s.LastSuccess == 0 || s.QueueLines != 0 || s.QueueBytes != 0 {
+		t.Errorf("status = %+v", s)
+	}
 }
 
 // Close comes back when its context ends, and says what is lost.
@@ -165,6 +168,9 @@ func TestClientCloseIsBounded(t *testing.T) {
 	}
 	if got := c.Counters(); got.DroppedClosed != 1 {
 		t.Errorf("counters = %+v", got)
+	}
+	if s := c.Status(); s.Connected || s.LastSuccess != 0 || !strings.Contains(s.Err, "nobody") {
+		t.Errorf("status = %+v", s)
 	}
 }
 

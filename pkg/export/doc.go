@@ -8,9 +8,9 @@
 // and the sender hands payloads to a transport and keeps the books. A transport
 // of packets (udp.go, unixgram.go) or files (file.go) sends at once. A stream
 // (stream.go) puts them into a queue (queue.go), on disk if wanted (spool.go);
-// its goroutine writes the queue to a connection (stream_link.go) and takes out
-// what is confirmed. Every line is sent, waiting, or dropped for one reason, and
-// counted as such.
+// its goroutine (stream_run.go) writes the queue to a connection (stream_link.go)
+// and takes out what is confirmed. Every line is sent, waiting, or dropped for
+// one reason, and counted as such.
 //
 // The lines keep to what all common receivers understand in the same way:
 // counters are integers, rates and timings are plain decimals without exponent,
