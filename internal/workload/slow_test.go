@@ -163,6 +163,9 @@ func TestNamelessContainerIsLookedUpAgain(t *testing.T) {
 	if got := serviceOf(t, r, 7, 80, "server", at(1)); got != "server-80" {
 		t.Fatalf("service %q without files", got)
 	}
+	if s := r.Stats(); s.Containers != 1 || s.Nameless != 1 || s.Unreadable != 0 {
+		t.Errorf("without files: %+v", s)
+	}
 	path := filepath.Join(root, taskFile)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -175,6 +178,9 @@ func TestNamelessContainerIsLookedUpAgain(t *testing.T) {
 	r.Poll()
 	if got := serviceOf(t, r, 7, 80, "server", at(recheckInterval)); got != "shop/api" {
 		t.Errorf("service %q with files", got)
+	}
+	if s := r.Stats(); s.Containers != 2 || s.Nameless != 1 {
+		t.Errorf("with files: %+v", s)
 	}
 }
 
