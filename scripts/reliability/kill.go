@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"probe/pkg/export"
+	"probe/scripts/process"
 )
 
 const (
@@ -92,15 +93,18 @@ func (s *naiveSink) send(first, n int) error {
 
 func (s *naiveSink) close() error { return s.conn.Close() }
 
-// killReceivers is the experiment of the issue: the receiver is killed again and
-// again while lines are sent.
+// killReceivers kills the receiver again and again while lines are sent.
 func killReceivers(s settings, r *report) error {
 	dir, err := os.MkdirTemp("", "reliability")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	tcp := export.Target{Scheme: export.TCP, Host: "127.0.0.1", Port: freePort()}
+	port, err := process.FreePort()
+	if err != nil {
+		return err
+	}
+	tcp := export.Target{Scheme: export.TCP, Host: "127.0.0.1", Port: uint16(port)}
 	unix := export.Target{Scheme: export.Unix, Path: filepath.Join(dir, "socket")}
 	for _, target := range []export.Target{tcp, unix} {
 		for _, speed := range []string{fast, slow} {
@@ -147,15 +151,6 @@ func exporterUnderKills(s settings, target export.Target, speed string) (row, er
 		one.mayLose, one.must = target.Scheme == export.TCP, target.Scheme != export.TCP
 	}
 	return one, nil
-}
-
-func freePort() uint16 {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
 // underKills sends all lines while receivers die, and returns what each had
