@@ -65,6 +65,10 @@ func TestDecodeRoundTrip(t *testing.T) {
 		{"no bytes", func(r *Record) { r.ReqHead, r.RespData, r.Tail = []byte{}, []byte{}, []byte{} }},
 		{"tail of a chunk", func(r *Record) { r.Tail, r.TailOpen = []byte("1\r\n0\r\n\r\n")[:8], true }},
 		{"rough time", func(r *Record) { r.PrevRough = true }},
+		{"the smallest", func(r *Record) {
+			r.Has, r.Conn = HasProgress, RawConn{}
+			r.ReqHead, r.RespData, r.Tail = []byte{}, []byte{}, []byte{}
+		}},
 		{"full tail", func(r *Record) { r.Tail = []byte("7\r\n0\r\n\r\n")[1:] }},
 		{"largest heads", func(r *Record) {
 			r.ReqHead, r.RespData = []byte(strings.Repeat("q", MaxHead)), []byte(strings.Repeat("p", MaxHead))
@@ -266,5 +270,17 @@ func TestDecodeMappedAddresses(t *testing.T) {
 				t.Errorf("connection (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// A kernel side that knows more than we do: the time is somebody's, not known whose.
+func TestDecodeUnknownAttribution(t *testing.T) {
+	for in, want := range map[Attribution]Attribution{
+		AttributionPartial: AttributionPartial, AttributionPartial + 1: AttributionPartial, 255: AttributionPartial, AttributionLoop: AttributionLoop,
+	} {
+		var got Record
+		if err := Decode(encoded(func(r *Record) { withTimes(r); r.Times.Attribution = in }), &got); err != nil || got.Times.Attribution != want {
+			t.Errorf("attribution %d: %v, %v, want %v", in, got.Times.Attribution, err, want)
+		}
 	}
 }
