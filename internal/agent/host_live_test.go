@@ -137,6 +137,23 @@ func TestRunFlushesHostAtTheEnd(t *testing.T) {
 	}
 }
 
+// Calls that failed after the last look are counted, too.
+func TestRunCountsClientErrorsToTheEnd(t *testing.T) {
+	const n = 50
+	c, out := startChild(t), &lockedBuffer{}
+	r := start(t, agent.Options{
+		Statsd: "stdout:", Stdout: out, PIDs: []uint32{c.pid}, Role: "both", SnapshotInterval: time.Hour,
+	})
+	c.request(n)
+	r.stop()
+	if got := sumOf(out.String(), "probe.host.client_errors:"); got != n/10 {
+		t.Errorf("%d client errors, want %d", got, n/10)
+	}
+	if strings.Contains(out.String(), "probe.host.overloaded:") {
+		t.Error("a verdict without a look")
+	}
+}
+
 // Without an interval the host is left alone.
 func TestRunWithoutHost(t *testing.T) {
 	c, out := startChild(t), &lockedBuffer{}

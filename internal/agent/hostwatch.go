@@ -46,6 +46,8 @@ type hostWatch struct {
 	// told is what was logged last, toldMissing whether the missing sources were.
 	told        string
 	toldMissing bool
+	// ended: there are no more looks but the one that the last flush makes.
+	ended bool
 }
 
 // newHostWatch returns nil without an interval. errors are the totals of the
@@ -82,10 +84,18 @@ func (h *hostWatch) start(ctx context.Context) {
 	}
 }
 
-// close waits for a look that is under way.
-func (h *hostWatch) close() {
+// end stops the looks, and waits for one that is under way. The next flush is
+// the last.
+func (h *hostWatch) end() {
 	if h != nil {
 		h.snapshots.Close()
+		h.ended = true
+	}
+}
+
+// close closes files, after end.
+func (h *hostWatch) close() {
+	if h != nil {
 		h.reader.Close()
 	}
 }
@@ -114,7 +124,11 @@ func (h *hostWatch) flush(s *stats.Snapshot) {
 	if h == nil {
 		return
 	}
-	s.Host = h.snapshots.Flush()
+	if h.ended {
+		s.Host = h.snapshots.Finish()
+	} else {
+		s.Host = h.snapshots.Flush()
+	}
 	if s.Host == nil {
 		return
 	}

@@ -47,7 +47,8 @@ func TestHostWatchLogsOverload(t *testing.T) {
 			seen++
 		}
 	}
-	h.close()
+	h.snapshots.Close() // end, without the last flush
+	defer h.close()
 	if n := strings.Count(log.String(), "the host is overloaded"); n != 1 || !strings.Contains(log.String(), "bytes used, above 1") {
 		t.Errorf("overload logged %d times:\n%s", n, &log)
 	}
@@ -74,6 +75,7 @@ func TestHostWatchOff(t *testing.T) {
 		t.Fatal("a watch without an interval")
 	}
 	h.start(context.Background())
+	h.end()
 	h.close()
 	h.report(func(string, uint64) { t.Error("counters") })
 	var s stats.Snapshot

@@ -47,7 +47,8 @@ func (a *Agent) pipeline(ctx context.Context) error {
 	a.host.start(ctx)
 	err := a.guard(func() error { return a.loop(ctx) })
 	close(a.stopping)
-	a.host.close()
+	a.host.end()
+	defer a.host.close()
 	return errors.Join(err, a.guard(a.finish))
 }
 

@@ -105,8 +105,12 @@ func (l *hostLines) schedDelay(d *stats.SchedDelay) {
 	}
 }
 
-// overload tells 0 only of a resource that was measured.
+// overload tells 0 only of a resource that was measured, and nothing of an
+// interval without a look.
 func (l *hostLines) overload(h *stats.HostInterval) {
+	if h.Samples == 0 {
+		return
+	}
 	over := make(map[stats.Resource]float64, len(h.Overload))
 	for _, o := range h.Overload {
 		over[o.Resource] = 1

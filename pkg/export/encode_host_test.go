@@ -103,7 +103,7 @@ func TestAppendHostUnknown(t *testing.T) {
 	h := &stats.HostInterval{HostState: stats.HostState{
 		RunQueue: &stats.RunQueue{}, SchedDelay: &stats.SchedDelay{}, Listen: &stats.Listen{},
 		PSI: stats.PSI{CPU: &stats.Pressure{Some: &stats.Stall{}}}, Services: []stats.Service{{Name: "x", CPU: &stats.ServiceCPU{}}},
-	}}
+	}, Samples: 1}
 	want := `probe.vm.host.psi.cpu.some:0|g
 probe.vm.host.run_queue:0|g
 probe.vm.host.overloaded:0|g
@@ -111,6 +111,22 @@ probe.vm.host.overload.sched_delay:0|g
 probe.vm.host.sched_delay.mean:0|g
 probe.vm.x.host.service.cpu.used:0|g
 `
+	got := string(newEncoder(t, EncoderOptions{Host: "vm"}).AppendHost(nil, h))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+// An interval without a look has counters, and is no reason to call the host fine.
+func TestAppendHostWithoutLook(t *testing.T) {
+	t.Parallel()
+	h := &stats.HostInterval{
+		HostState: stats.HostState{
+			ClientErrors: &stats.ClientErrors{ServerErrors: 2}, Listen: &stats.Listen{Counters: &stats.ListenCounters{Drops: 1}},
+		},
+		Overload: []stats.Overload{{Resource: stats.ResourceCPU, Reason: "much"}},
+	}
+	want := "probe.vm.host.listen_drops:1|c\nprobe.vm.host.client_errors:2|c\n"
 	got := string(newEncoder(t, EncoderOptions{Host: "vm"}).AppendHost(nil, h))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)

@@ -14,7 +14,8 @@ type HostInterval struct {
 	// the highest of the samples is here, figure by figure, since percentiles
 	// cannot be averaged; Count is their sum.
 	HostState
-	// Samples in the interval, at least 1.
+	// Samples in the interval. At the end there may be none (Finish): then only
+	// counters are here.
 	Samples int
 	// Runnable is the mean of the samples; it means nothing without RunQueue.
 	Runnable float64
@@ -89,6 +90,49 @@ func (s *SchedDelay) highest(o *SchedDelay) *SchedDelay {
 func (s *Snapshotter) Flush() *HostInterval {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.flush()
+}
+
+// Finish is the last Flush, after Close: it looks once more, so that what was
+// counted since the last look is not lost. That look is no sample, for it may
+// come a moment after another one. Nil when there was no look before.
+func (s *Snapshotter) Finish() *HostInterval {
+	end := &HostState{Time: s.opt.Now()}
+	if s.opt.Reader != nil {
+		state, err := s.opt.Reader.ReadHost(end.Time)
+		if err != nil {
+			s.books.failed.Add(1)
+		} else {
+			*end = *state
+		}
+	}
+	s.addErrors(end)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	start := s.interval.base
+	out := s.flush()
+	if start == nil {
+		return nil
+	}
+	if out == nil {
+		out = &HostInterval{HostState: HostState{Interval: end.Time - start.Time}, Overload: s.overload()}
+	}
+	if c := end.ClientErrors.since(start.ClientErrors); c != nil {
+		out.ClientErrors = c
+	}
+	if l := end.Listen.since(start.Listen); l != nil && l.Counters != nil {
+		counted := Listen{}
+		if out.Listen != nil {
+			counted = *out.Listen
+		}
+		counted.Counters = l.Counters
+		out.Listen = &counted
+	}
+	return out
+}
+
+// flush is called with mu held.
+func (s *Snapshotter) flush() *HostInterval {
 	a := &s.interval
 	if a.samples == 0 {
 		return nil

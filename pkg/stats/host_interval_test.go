@@ -65,6 +65,69 @@ func TestSnapshotterFlush(t *testing.T) {
 	}
 }
 
+// What was counted since the last look is told at the end, once, and no level of
+// so short a time is made of it.
+func TestSnapshotterFinish(t *testing.T) {
+	t.Parallel()
+	for name, samples := range map[string]int{"with a look before": 1, "without": 0} {
+		h := &hostSim{}
+		look := func(d time.Duration, cpu float64, drops uint64) *HostState {
+			state := h.use(d, cpu, 0.5, 0)
+			state.Listen.Counters = &ListenCounters{Total: ListenTotals{Overflows: drops, Drops: drops}}
+			return state
+		}
+		s := newSnapshotter(t, h, func(o *SnapshotterOptions) {
+			o.Reader = lookFunc(func() *HostState { return look(time.Millisecond, 1, 9) })
+		})
+		if s.Finish() != nil {
+			t.Errorf("%s: an interval without a beginning", name)
+		}
+		s.Push(look(time.Second, 0, 1))
+		if samples > 0 {
+			h.errors.RateLimited = 2
+			s.Push(look(time.Second, 0.5, 3))
+		}
+		h.errors.ServerErrors = 5
+		got := s.Finish()
+		if got == nil || got.Samples != samples {
+			t.Fatalf("%s: %+v, want %d samples", name, got, samples)
+		}
+		if c := got.ClientErrors; c.ServerErrors != 5 || c.RateLimited != h.errors.RateLimited {
+			t.Errorf("%s: client errors %+v of %+v", name, c, h.errors)
+		}
+		if c := got.Listen.Counters; c.Overflows != 8 || c.Drops != 8 {
+			t.Errorf("%s: listen counters %+v, want 8", name, c)
+		}
+		if (got.CPU != nil) != (samples > 0) || (got.CPU != nil && got.CPU.Used != 0.5) || len(got.Ports) != samples {
+			t.Errorf("%s: levels %+v, ports %v", name, got.CPU, got.Ports)
+		}
+		if n := s.books.samples.Load(); n != uint64(samples) {
+			t.Errorf("%s: %d samples counted", name, n)
+		}
+	}
+}
+
+// Errors between Start and the end of the first look count as well.
+func TestSnapshotterErrorsBeforeFirstLook(t *testing.T) {
+	t.Parallel()
+	h := &hostSim{}
+	s := newSnapshotter(t, h, nil) // without a reader: looks are pushed
+	h.errors.ServerErrors = 1      // before the start
+	s.Start(t.Context())
+	defer s.Close()
+	h.errors.ServerErrors = 4
+	s.Push(h.use(time.Second, 0, 0.5, 0))
+	h.errors.ServerErrors = 6
+	s.Push(h.use(time.Second, 0, 0.5, 0))
+	if got := s.Flush().ClientErrors.ServerErrors; got != 5 {
+		t.Errorf("%d errors, want 5", got)
+	}
+}
+
+type lookFunc func() *HostState
+
+func (f lookFunc) ReadHost(time.Duration) (*HostState, error) { return f(), nil }
+
 func TestSchedDelaySources(t *testing.T) {
 	t.Parallel()
 	// Sums only: the mean of the interval.

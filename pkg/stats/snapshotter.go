@@ -61,7 +61,8 @@ type Snapshotter struct {
 	books  snapshotterBooks
 
 	mu           sync.Mutex
-	base         *HostState // the last one pushed, as it came
+	base         *HostState    // the last one pushed, as it came
+	errors       *ClientErrors // totals at the first Start, for the first look
 	cpu          history[CPUSample]
 	memory       history[MemorySample]
 	schedDelay   history[SchedDelaySample]
@@ -128,6 +129,9 @@ func (s *Snapshotter) Push(raw *HostState) {
 		return
 	}
 	if s.base == nil {
+		if s.errors != nil {
+			own.ClientErrors = s.errors // what came meanwhile counts
+		}
 		s.base = &own
 		s.interval.restart(&own)
 		return
@@ -152,14 +156,19 @@ func (s *Snapshotter) addInputs(state *HostState) {
 			})
 		}
 	}
-	if s.opt.ClientErrors != nil {
-		if t, known := s.opt.ClientErrors(); known {
-			state.ClientErrors = &ClientErrors{Total: t}
-		}
-	}
+	s.addErrors(state)
 	if state.ClientErrors == nil {
 		state.Missing = append(state.Missing,
 			MissingSource{string(ResourceClientErrors), "outbound calls are not observed"})
+	}
+}
+
+func (s *Snapshotter) addErrors(state *HostState) {
+	if s.opt.ClientErrors == nil {
+		return
+	}
+	if t, known := s.opt.ClientErrors(); known {
+		state.ClientErrors = &ClientErrors{Total: t}
 	}
 }
 
@@ -267,7 +276,16 @@ func (s *Snapshotter) Active() bool { return s.run.active() }
 // Start begins to take samples, one at once and the n-th at start + n ×
 // Interval, in a goroutine of its own, until Close or the end of ctx. Without a
 // Reader it only makes the Snapshotter active. On an active one it does nothing.
-func (s *Snapshotter) Start(ctx context.Context) { s.run.start(ctx, s.loop) }
+func (s *Snapshotter) Start(ctx context.Context) {
+	var begin HostState
+	s.addErrors(&begin)
+	s.mu.Lock()
+	if s.errors == nil {
+		s.errors = begin.ClientErrors
+	}
+	s.mu.Unlock()
+	s.run.start(ctx, s.loop)
+}
 
 // Close stops the samples and waits for one that is being taken. The histories
 // stay, and a later Start goes on.
