@@ -28,13 +28,14 @@ func (e *Encoder) AppendHost(dst []byte, h *stats.HostInterval) []byte {
 		l.gauge(nameQueueLength, float64(q.Length))
 		l.gauge(nameQueueLimit, float64(q.Limit))
 	}
-	for i := range h.Services {
-		s := &h.Services[i]
+	alike(h.Services, func(s *stats.Service) parts {
+		return e.hostParts(levelService, scopeService, s.Name).parts
+	}, func(s stats.Service) {
 		l.parts = e.hostParts(levelService, scopeService, s.Name)
-		l.service(s)
+		l.service(&s)
 		l.parts = e.hostParts(levelService, scopeServicePSI, s.Name)
 		l.psi("", s.PSI)
-	}
+	})
 	return l.dst
 }
 
@@ -45,11 +46,32 @@ func (e *Encoder) AppendDelays(dst []byte, delays []stats.ServiceDelay) []byte {
 		return dst
 	}
 	l := hostLines{dst: dst}
-	for i := range delays {
-		l.parts = e.hostParts(levelService, scopeServiceWait, delays[i].Service)
-		l.schedDelay(&delays[i].SchedDelay)
-	}
+	alike(delays, func(d *stats.ServiceDelay) parts {
+		return e.hostParts(levelService, scopeServiceWait, d.Service).parts
+	}, func(d stats.ServiceDelay) {
+		l.parts = e.hostParts(levelService, scopeServiceWait, d.Service)
+		l.schedDelay(&d.SchedDelay)
+	})
 	return l.dst
+}
+
+// alike hands over all of them in their order, as one those whose lines would
+// have the same name and tags: a receiver would keep the last one's gauges.
+func alike[T interface{ Together(o T) T }](all []T, named func(*T) parts, each func(T)) {
+	var kept []T
+	at := make(map[parts]int, len(all))
+	for i := range all {
+		key := named(&all[i])
+		if j, again := at[key]; again {
+			kept[j] = kept[j].Together(all[i])
+			continue
+		}
+		at[key] = len(kept)
+		kept = append(kept, all[i])
+	}
+	for _, one := range kept {
+		each(one)
+	}
 }
 
 func (e *Encoder) hostParts(l level, scope, service string) *cachedParts {

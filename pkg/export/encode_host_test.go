@@ -191,3 +191,35 @@ func TestAppendHostWithoutServices(t *testing.T) {
 		}
 	}
 }
+
+// Services whose lines have the same name are told as one: a receiver would keep
+// the last one's gauges, and those of one that has gone are 0.
+func TestAppendHostSameNames(t *testing.T) {
+	t.Parallel()
+	h := &stats.HostInterval{HostState: stats.HostState{Services: []stats.Service{
+		{Name: "app@1", CPU: &stats.ServiceCPU{Used: 1}, Memory: &stats.ServiceMemory{Used: 10}},
+		{Name: "other", CPU: &stats.ServiceCPU{Used: 5}},
+		{Name: "app-1", CPU: &stats.ServiceCPU{Used: 2}, PSI: stats.PSI{CPU: &stats.Pressure{Some: &stats.Stall{Ratio: 0.5}}}},
+		{Name: "app 1", CPU: &stats.ServiceCPU{}, Memory: &stats.ServiceMemory{}},
+	}}}
+	delays := []stats.ServiceDelay{
+		{Service: "app@1", SchedDelay: stats.SchedDelay{Mean: time.Millisecond}},
+		{Service: "app-1", SchedDelay: stats.SchedDelay{}},
+	}
+	e := newEncoder(t, EncoderOptions{Host: "vm"})
+	got := string(e.AppendDelays(e.AppendHost(nil, h), delays))
+	want := `probe.vm.host.overloaded:0|g
+probe.vm.app_1.host.service.cpu.used:3|g
+probe.vm.app_1.host.service.memory.used:10|g
+probe.vm.app_1.host.service.psi.cpu.some:50|g
+probe.vm.other.host.service.cpu.used:5|g
+probe.vm.app_1.host.service.sched_delay.mean:1|g
+`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	tagged := newEncoder(t, EncoderOptions{Host: "vm", Dialect: DogStatsD})
+	if n := strings.Count(string(tagged.AppendHost(nil, h)), "service.cpu.used:"); n != 4 {
+		t.Errorf("%d services where tags tell them apart, want 4", n)
+	}
+}
