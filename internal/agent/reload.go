@@ -88,6 +88,7 @@ func (a *Agent) adopt(next Options) error {
 		a.names.chooseTags(o)
 	}
 	if !slices.Equal(o.Routes, next.Routes) {
+		routes.Continue(a.routes)
 		a.routes, o.Routes = routes, next.Routes
 	}
 	now := a.clock.Now()

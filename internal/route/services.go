@@ -159,6 +159,9 @@ func (s *Services) makeCacheRoom() {
 	s.stats.CacheResets++
 }
 
+// Continue lets s count on from before, whose place it takes: counters never go back.
+func (s *Services) Continue(before *Services) { s.stats = before.stats }
+
 // Stats returns the counters of all services, those forgotten included.
 func (s *Services) Stats() Stats {
 	all := s.stats

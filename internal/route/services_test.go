@@ -130,3 +130,21 @@ func TestServicesDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// One that takes the place of another counts on, with templates of its own.
+func TestServicesContinue(t *testing.T) {
+	before := servicesOf(t, Options{MaxChildren: 1, MaxRoutes: 2, CacheSize: 1})
+	for _, target := range []string{"/a", "/b", "/c/d", "/e/f/g", "/a", "/a", "/b", "/b"} {
+		before.Template("shop", []byte(target))
+	}
+	s := servicesOf(t, Options{Patterns: []string{"/x"}})
+	s.Continue(before)
+	want := before.Stats()
+	if want.Capped == 0 || want.Overflow == 0 || want.CacheResets == 0 {
+		t.Fatalf("nothing to continue: %+v", want)
+	}
+	want.Routes = 1
+	if d := cmp.Diff(want, s.Stats()); d != "" {
+		t.Error(d)
+	}
+}
