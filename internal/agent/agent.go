@@ -58,10 +58,10 @@ type Agent struct {
 	deliver *delivery
 	// exported are the counters of exporters that were replaced. replaceExport:
 	// the next flush is the last one of the present exporter, whose settings
-	// are exportBefore.
-	exported      map[string]uint64
-	replaceExport bool
-	exportBefore  Options
+	// are exportBefore. replacing: it has been handed over.
+	exported                 map[string]uint64
+	replaceExport, replacing bool
+	exportBefore             Options
 
 	memory  *keeper // nil when not
 	server  *server // nil when not
@@ -69,7 +69,10 @@ type Agent struct {
 	notify  *notifier
 	parts   *parts
 	mailbox *mailbox
-	turn    *single.Lock // nil when not
+	// turns are the locks by what they are for, nil where it could not be taken.
+	// fellBack: an exporter of new settings could not be made.
+	turns    map[string]*single.Lock
+	fellBack atomic.Bool
 	// attached is closed once the kernel side runs, stopping when it is to end.
 	attached, stopping chan struct{}
 	startedNS          uint64
@@ -105,7 +108,7 @@ func build(o Options) (*Agent, error) {
 	a := &Agent{
 		opt: o, live: o, log: o.Log, clock: now, routes: routes,
 		pace:  pace{ring: cmp.Or(o.RingBytes, loader.DefaultRingBytes), next: liveDrain},
-		parts: newParts(), mailbox: newMailbox(), exported: map[string]uint64{}, notify: newNotifier(o.Log),
+		parts: newParts(), mailbox: newMailbox(), exported: map[string]uint64{}, turns: map[string]*single.Lock{}, notify: newNotifier(o.Log),
 		attached: make(chan struct{}), stopping: make(chan struct{}),
 		startedNS: now.Now(),
 	}
@@ -150,7 +153,7 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	defer a.endTurn()
+	defer a.endTurns()
 	if err := a.openServer(); err != nil {
 		return err
 	}

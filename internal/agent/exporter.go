@@ -98,6 +98,7 @@ func (a *Agent) replacer(old exporter, before, next Options) func(context.Contex
 			if err == nil {
 				return x
 			}
+			a.fellBack.Store(true)
 			a.log.Error("statsd settings not usable", "statsd", o.Statsd, "error", err)
 		}
 		return nil
@@ -108,11 +109,13 @@ func (a *Agent) replacer(old exporter, before, next Options) func(context.Contex
 // What the one before has counted stays in the sums.
 func (a *Agent) takeReplacement() {
 	next := a.deliver.takeNext()
+	a.replacing = false
 	if next == nil {
 		return
 	}
 	a.export.Counters().Report(func(name string, value uint64) { a.exported[name] += value })
 	a.useExporter(next)
+	a.endOldTurns()
 }
 
 // useExporter lets next be the one that gets the intervals and is shown.

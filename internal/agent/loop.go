@@ -168,6 +168,9 @@ func (a *Agent) periodic() error {
 		a.names.Forget(a.batchNS)
 		a.routes.Forget(a.batchNS)
 	}
+	if a.replacing && !a.deliver.busy() {
+		a.takeReplacement() // soon: another agent may wait for the old one's turn
+	}
 	if a.export != nil && due(&a.nextFlush, a.batchNS, a.live.Interval) {
 		a.parts.enter(stageFlush)
 		if err := a.flush(); err != nil {
@@ -210,7 +213,7 @@ func (a *Agent) flush() error {
 	a.memory.add(snapshot)
 	j := job{export: a.export, snapshot: snapshot}
 	if a.replaceExport {
-		a.replaceExport = false
+		a.replaceExport, a.replacing = false, true
 		j.replace = a.replacer(a.export, a.exportBefore, a.live)
 	}
 	a.deliver.start(j)

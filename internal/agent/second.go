@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"probe/internal/single"
@@ -51,7 +52,7 @@ func (a *Agent) takeTurn(ctx context.Context) error {
 		return ctx.Err()
 	}
 	a.warnUnlocked(err)
-	a.turn = lock
+	a.turns[key] = lock
 	return nil
 }
 
@@ -66,41 +67,59 @@ func heldBy(key string, holder single.Holder) error {
 	return fmt.Errorf("%w: process %d, %s: stop one of them, or allow both with --allow-second (their counts add up at the receiver)", ErrSecond, holder.PID, key)
 }
 
-// moveTurn takes the turn at another receiver, if the settings name one, and
-// ends the one at the old. It does not wait.
+// moveTurn takes the turn at another receiver, if the settings name one. It does
+// not wait. The turn at the old one ends with what is still to be sent there.
 func (a *Agent) moveTurn(next Options) error {
 	next.LockDir = a.opt.LockDir
-	before, err := a.live.turnKey()
-	if err != nil {
-		return err
-	}
 	key, err := next.turnKey()
-	if err != nil || key == before {
+	if err != nil || key == "" {
 		return err
 	}
-	var lock *single.Lock
-	if key != "" {
-		var holder single.Holder
-		lock, holder, err = single.Acquire(a.opt.LockDir, key)
-		if errors.Is(err, single.ErrHeld) {
-			return heldBy(key, holder)
-		}
-		a.warnUnlocked(err)
+	if _, has := a.turns[key]; has {
+		return nil
 	}
-	a.endTurn()
-	a.turn = lock
+	lock, holder, err := single.Acquire(a.opt.LockDir, key)
+	if errors.Is(err, single.ErrHeld) {
+		return heldBy(key, holder)
+	}
+	a.warnUnlocked(err)
+	a.turns[key] = lock
 	return nil
 }
 
-// endTurn lets the next one in.
-func (a *Agent) endTurn() {
-	if a.turn == nil {
-		return
+// endOldTurns lets others in at receivers that get nothing any more.
+func (a *Agent) endOldTurns() {
+	if a.fellBack.Load() {
+		return // it is not known which of them are old
 	}
-	if err := a.turn.Release(); err != nil {
-		a.log.Warn("lock not released", "error", err)
+	using := []Options{a.live}
+	if a.replaceExport {
+		using = append(using, a.exportBefore)
 	}
-	a.turn = nil
+	var keep []string
+	for _, o := range using {
+		o.LockDir = a.opt.LockDir
+		if key, err := o.turnKey(); err == nil {
+			keep = append(keep, key)
+		}
+	}
+	a.endTurns(keep...)
+}
+
+// endTurns lets the next one in.
+func (a *Agent) endTurns(but ...string) {
+	for key, lock := range a.turns {
+		if slices.Contains(but, key) {
+			continue
+		}
+		delete(a.turns, key)
+		if lock == nil {
+			continue
+		}
+		if err := lock.Release(); err != nil {
+			a.log.Warn("lock not released", "error", err)
+		}
+	}
 }
 
 func (a *Agent) awaitTurn(ctx context.Context, key string) (*single.Lock, error) {

@@ -131,13 +131,13 @@ func TestAgentsSideBySide(t *testing.T) {
 }
 
 // A reload cannot lead to a receiver that another agent already sends to, and
-// frees the one that was left.
+// frees the one that was left once the interval that had begun is there.
 func TestReloadTakesTurn(t *testing.T) {
 	c, old, taken, free := startChild(t), newSink(t), newSink(t), newSink(t)
 	dir := filepath.Join(t.TempDir(), "probe")
 	other := start(t, agent.Options{Statsd: taken.target(), PIDs: []uint32{c.pid}, LockDir: dir})
 	next := make(chan agent.Options, 1)
-	o := agent.Options{Statsd: old.target(), PIDs: []uint32{c.pid}, LockDir: dir}
+	o := agent.Options{Statsd: old.target(), PIDs: []uint32{c.pid}, LockDir: dir, Interval: time.Second}
 	o.Reload = func() (agent.Reloaded, error) {
 		return agent.Reloaded{Options: <-next, Changed: []string{"statsd"}}, nil
 	}
