@@ -20,6 +20,7 @@ import (
 // loses nothing by that.
 func TestGivesWay(t *testing.T) {
 	testutil.RequireRoot(t, "come back from a higher nice value")
+	testutil.NormalNice(t)
 	s := besiege(t)
 	awaitNice(t, s.agent.Process.Pid, "one thread keeps its turn, the others give way",
 		func(polite, others int) bool { return others == 1 && polite > 1 })

@@ -124,6 +124,7 @@ func TestBackgroundHolds(t *testing.T) {
 // Every thread of this process gives way but one, and takes its turn again.
 func TestSetNice(t *testing.T) {
 	testutil.RequireRoot(t, "come back from a higher nice value")
+	testutil.NormalNice(t)
 	if _, err := mayGiveWay(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { Main(m) }
@@ -153,4 +156,37 @@ func TestGolden(t *testing.T) {
 	r = &recorder{}
 	Golden(r, "sub/a.txt", []byte("two\n"))
 	expectMessage(t, "error", r.errs, "+")
+}
+
+// A test that was started with a nice value has the usual one, and gives it back.
+func TestNormalNice(t *testing.T) {
+	RequireRoot(t, "come back from a higher nice value")
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	nice := func() int {
+		kernel, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return 20 - kernel
+	}
+	before := nice()
+	chosen := before + 3
+	if err := setAllNice(chosen); err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{TB: t}
+	NormalNice(r)
+	if got := nice(); got != 0 {
+		t.Errorf("nice value %d, want 0", got)
+	}
+	for _, restore := range r.cleanups {
+		restore()
+	}
+	if got := nice(); got != chosen {
+		t.Errorf("nice value %d after the test, want %d", got, chosen)
+	}
+	if err := setAllNice(before); err != nil {
+		t.Fatal(err)
+	}
 }
