@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -162,7 +160,11 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.closeMemory(err)) }()
-	if err := a.load(); err != nil {
+	if err := a.load(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			a.log.Info("told to end before it was attached")
+			return nil
+		}
 		return err
 	}
 	// A pipeline that does not stop still uses the kernel side; the end of the
@@ -190,34 +192,6 @@ func (a *Agent) run(ctx context.Context) (err error) {
 		defer cancel()
 	}
 	return a.supervise(ctx)
-}
-
-func (a *Agent) load() error {
-	tuneGC(os.Getenv)
-	lo, err := a.opt.loaderOptions()
-	if err != nil {
-		return err
-	}
-	a.kernel, err = loader.Load(lo)
-	if err != nil {
-		if log := loader.VerifierLog(err); log != "" {
-			a.log.Debug("the kernel's verifier said", "log", log)
-		}
-		return err
-	}
-	// What reading the kernel's type information took is most of the heap so far.
-	debug.FreeOSMemory()
-	a.delays.kernel = a.kernel
-	if detail, _ := a.kernel.Detail(); detail == loader.DetailOff {
-		a.newTracker(detail) // the kernel may have less than was asked for
-	}
-	close(a.attached)
-	return nil
-}
-
-// newTracker makes one that expects what this detail tells of each request.
-func (a *Agent) newTracker(detail loader.Detail) {
-	a.tracker = exchange.New(exchange.Options{Times: detail != loader.DetailOff}, a.nameRequest)
 }
 
 // announce says that the agent is attached; what it returns takes it back.

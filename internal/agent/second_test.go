@@ -199,3 +199,26 @@ func (r *running) awaitLog(text string) {
 	}
 	r.t.Fatalf("no %q in the log:\n%s", text, r.log)
 }
+
+// A signal that comes while programs are loaded ends the agent, without an error and
+// before anything is attached.
+func TestSignalWhileLoading(t *testing.T) {
+	testutil.RequireBPF(t, "5.15", "tp_btf and ring buffer")
+	dir := filepath.Join(t.TempDir(), "probe")
+	s := newSink(t)
+	var log lockedBuffer
+	cmd := startAgent(t, agentSettings{Statsd: s.target(), LockDir: dir, Debug: true, ShutdownTimeout: time.Second}, io.Discard, &log)
+	for range 1000 { // it loads next once it has the lock
+		if all, err := single.Holders(dir); err == nil && len(all) == 1 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if text := log.String(); strings.Contains(text, "msg=attached") || !strings.Contains(text, "before it was attached") {
+		t.Errorf("log: %s", text)
+	}
+}

@@ -14,7 +14,7 @@ func TestSweepKeepsThePaceOfDrains(t *testing.T) {
 	testutil.RequireBPF(t, "5.15", "tp_btf and ring buffer")
 	a, _ := ending(t, time.Second)
 	a.opt.PIDs = []uint32{1}
-	if err := a.load(); err != nil {
+	if err := a.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
