@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"probe/internal/owner"
 	"probe/internal/privilege"
 	"probe/pkg/loader"
 )
@@ -57,6 +58,12 @@ func (o Options) laterPrivileges(bpf bool) privilege.Set {
 	// at the end: all may be another user's.
 	if o.StateDir != "" || o.Export.SpoolDir != "" || o.readyAtAnothers() {
 		keep |= privilege.Of(privilege.DACOverride)
+	}
+	// Files that are made later belong to the owner of these directories, too.
+	for _, dir := range []string{o.StateDir, o.Export.SpoolDir} {
+		if dir != "" && owner.Another(dir) {
+			keep |= privilege.Of(privilege.Chown)
+		}
 	}
 	if target, _, err := o.Receiver(); err == nil {
 		u, err := url.Parse(target.String())

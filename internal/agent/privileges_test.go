@@ -15,12 +15,14 @@ func TestLaterPrivileges(t *testing.T) {
 	for _, name := range []string{"STATSD_HOST", "STATSD_PORT", "STATSD_PROTOCOL"} {
 		t.Setenv(name, "")
 	}
+	names := privilege.Of(privilege.SysPtrace, privilege.DACReadSearch)
 	own, others := t.TempDir(), t.TempDir()
 	must(t, os.Chmod(others, 0o500))
+	chown := names | privilege.Of(privilege.DACOverride)
 	if os.Geteuid() == 0 {
 		must(t, os.Chown(others, 65534, 65534))
+		chown |= privilege.Of(privilege.Chown)
 	}
-	names := privilege.Of(privilege.SysPtrace, privilege.DACReadSearch)
 	tests := []struct {
 		name string
 		opt  Options
@@ -37,6 +39,8 @@ func TestLaterPrivileges(t *testing.T) {
 		{"ready file", Options{ReadyFile: filepath.Join(own, "ready")}, false, names},
 		{"ready file nowhere", Options{ReadyFile: filepath.Join(own, "none", "ready")}, false, names},
 		{"ready file at another user's", Options{ReadyFile: filepath.Join(others, "ready")}, false, names | privilege.Of(privilege.DACOverride)},
+		{"spool at another user's", Options{Export: ExportOptions{SpoolDir: others}}, false, chown},
+		{"totals at another user's", Options{StateDir: others}, false, chown},
 		{"totals", Options{StateDir: "/var/lib/probe"}, false, names | privilege.Of(privilege.DACOverride)},
 	}
 	for _, tt := range tests {

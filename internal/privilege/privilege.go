@@ -20,6 +20,7 @@ type Capability int
 
 // Those that matter to the program.
 const (
+	Chown          Capability = unix.CAP_CHOWN
 	DACOverride    Capability = unix.CAP_DAC_OVERRIDE
 	DACReadSearch  Capability = unix.CAP_DAC_READ_SEARCH
 	NetBindService Capability = unix.CAP_NET_BIND_SERVICE
@@ -32,7 +33,7 @@ const (
 )
 
 var names = map[Capability]string{
-	DACOverride: "CAP_DAC_OVERRIDE", DACReadSearch: "CAP_DAC_READ_SEARCH", NetBindService: "CAP_NET_BIND_SERVICE",
+	Chown: "CAP_CHOWN", DACOverride: "CAP_DAC_OVERRIDE", DACReadSearch: "CAP_DAC_READ_SEARCH", NetBindService: "CAP_NET_BIND_SERVICE",
 	SysPtrace: "CAP_SYS_PTRACE", SysAdmin: "CAP_SYS_ADMIN", SysNice: "CAP_SYS_NICE", SysResource: "CAP_SYS_RESOURCE", Perfmon: "CAP_PERFMON", BPF: "CAP_BPF",
 }
 

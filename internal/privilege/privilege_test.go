@@ -41,7 +41,7 @@ func TestSet(t *testing.T) {
 		t.Errorf("set %b", s)
 	}
 	for set, want := range map[privilege.Set]string{
-		0: "none", s: "CAP_DAC_READ_SEARCH,CAP_BPF", privilege.Of(0): "capability 0",
+		0: "none", s: "CAP_DAC_READ_SEARCH,CAP_BPF", privilege.Of(unix.CAP_KILL): "capability 5",
 	} {
 		if got := set.String(); got != want {
 			t.Errorf("%q, want %q", got, want)

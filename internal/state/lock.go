@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"probe/internal/owner"
 )
 
 // Holder says which process uses a state directory.
@@ -30,7 +32,7 @@ const maxHolderBytes = 4096
 // lock takes the directory for this process; the system frees it at the end,
 // whatever that is. Error: ErrInUse, naming the process.
 func lock(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|noFollow, fileMode)
+	file, err := owner.Open(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|noFollow, fileMode)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"probe/internal/owner"
 )
 
 // Store is a state directory that this process has for itself. It is used by
@@ -42,7 +44,7 @@ type Opened struct {
 // used. now is the wall clock.
 func Open(dir string, now func() time.Time) (Opened, error) {
 	s := &Store{dir: dir, now: now}
-	if err := os.MkdirAll(dir, dirMode); err != nil {
+	if err := owner.MkdirAll(dir, dirMode); err != nil {
 		return Opened{}, s.unwritable(err)
 	}
 	var err error
@@ -83,7 +85,7 @@ func (s *Store) take(opened *Opened) error {
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *Store) unwritable(err error) error {
-	return fmt.Errorf("state directory %s cannot be used: %w", s.dir, err)
+	return fmt.Errorf("state directory %s cannot be used: %w", s.dir, owner.Explain(err))
 }
 
 // renew replaces the database by a fresh one with the given record. A kill
@@ -94,6 +96,7 @@ func (s *Store) renew(saved *Saved) error {
 		return err
 	}
 	name := temporary.Name()
+	owner.Give(temporary)
 	if err := temporary.Close(); err != nil {
 		return err
 	}

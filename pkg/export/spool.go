@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"probe/internal/owner"
 )
 
 // ErrSpool is wrapped by every error about the spool directory.
@@ -32,7 +34,7 @@ const (
 	// The lines name services and routes of the host. A link in place of a file
 	// is not followed.
 	spoolDirMode, spoolFileMode = 0o700, 0o600
-	spoolFlags                  = os.O_RDWR | unix.O_NOFOLLOW
+	spoolFlags                  = os.O_RDWR
 	lockPause                   = 20 * time.Millisecond
 )
 
@@ -83,23 +85,23 @@ func openSpool(dir string, limit int64) (*spool, []found, error) {
 	}
 	waiting, err := s.open()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w %s: %w", ErrSpool, dir, errors.Join(err, s.close()))
+		return nil, nil, fmt.Errorf("%w %s: %w", ErrSpool, dir, errors.Join(owner.Explain(err), s.close()))
 	}
 	return s, waiting, nil
 }
 
 func (s *spool) open() ([]found, error) {
-	if err := os.MkdirAll(s.dir, spoolDirMode); err != nil {
+	if err := owner.MkdirAll(s.dir, spoolDirMode); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.lock, err = os.OpenFile(filepath.Join(s.dir, lockFile), spoolFlags|os.O_CREATE, spoolFileMode); err != nil {
+	if s.lock, err = owner.Open(filepath.Join(s.dir, lockFile), spoolFlags|os.O_CREATE, spoolFileMode); err != nil {
 		return nil, err
 	}
 	if err := s.takeLock(); err != nil {
 		return nil, err
 	}
-	if s.acked, err = os.OpenFile(filepath.Join(s.dir, ackedFile), spoolFlags|os.O_CREATE, spoolFileMode); err != nil {
+	if s.acked, err = owner.Open(filepath.Join(s.dir, ackedFile), spoolFlags|os.O_CREATE, spoolFileMode); err != nil {
 		return nil, err
 	}
 	waiting, err := s.recover()

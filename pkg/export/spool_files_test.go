@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+
+	"probe/internal/testutil"
 )
 
 // The lines name services and routes of the host: they are for the agent alone.
@@ -58,6 +61,42 @@ func TestSpoolFollowsNoLinks(t *testing.T) {
 		}
 		if text, err := os.ReadFile(elsewhere); err != nil || string(text) != "precious" {
 			t.Errorf("%s: the file elsewhere is %q, %v", name, text, err)
+		}
+	}
+}
+
+// What root leaves in a directory of another user is that user's, also what it makes
+// long after the start.
+func TestSpoolFilesAreTheOwners(t *testing.T) {
+	testutil.RequireRoot(t, "make a directory of another user")
+	const nobody = 65534
+	theirs := t.TempDir()
+	if err := os.Chown(theirs, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(theirs, "spool")
+	s, _, err := openSpool(dir, MinSpoolBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if _, err := s.append([]byte("a:1|c\n"), 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.roll(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(dir + "/*")
+	if err != nil || len(files) != 4 {
+		t.Fatalf("files %v, %v; want 4", files, err)
+	}
+	for _, path := range append(files, dir) {
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != nobody {
+			t.Errorf("%s belongs to %d, want %d", path, uid, nobody)
 		}
 	}
 }

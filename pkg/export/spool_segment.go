@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"probe/internal/owner"
 )
 
 // A segment is a file of frames. A frame is a header in little endian
@@ -100,7 +102,7 @@ func segmentPath(dir string, id uint64) string {
 
 // createSegment makes the file for payloads from the sequence number id on.
 func createSegment(dir string, id uint64) (*segmentFile, error) {
-	file, err := os.OpenFile(segmentPath(dir, id), spoolFlags|os.O_CREATE|os.O_TRUNC, spoolFileMode)
+	file, err := owner.Open(segmentPath(dir, id), spoolFlags|os.O_CREATE|os.O_TRUNC, spoolFileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +157,7 @@ func (s *spool) recover() ([]found, error) {
 		if !found || err != nil || id == 0 {
 			continue // not one of ours
 		}
-		file, err := os.OpenFile(filepath.Join(s.dir, entry.Name()), spoolFlags, 0)
+		file, err := owner.Open(filepath.Join(s.dir, entry.Name()), spoolFlags, 0)
 		if err != nil {
 			return nil, err
 		}
