@@ -31,10 +31,19 @@ func (e *loadError) Unwrap() error {
 }
 
 // refused: by the verifier, which says why and often answers with EACCES. Where
-// privileges are missing it is not asked, or answers with EPERM.
+// privileges are missing it is not asked, or answers with EPERM; what was good and
+// then had no room has a log as well.
 func (e *loadError) refused() bool {
 	var ve *ebpf.VerifierError
-	return errors.As(e.err, &ve) && len(ve.Log) > 0 && !errors.Is(e.err, unix.EPERM)
+	if !errors.As(e.err, &ve) || len(ve.Log) == 0 {
+		return false
+	}
+	for _, other := range []error{unix.EPERM, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(e.err, other) {
+			return false
+		}
+	}
+	return true
 }
 
 // VerifierLog returns the verifier's log behind an error of Load, or "".

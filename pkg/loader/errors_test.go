@@ -24,6 +24,8 @@ func TestLoadErrorTellsRefusals(t *testing.T) {
 		{"refused by the verifier", unix.EACCES, words, false, "verifier refused them"},
 		{"refused for another reason", unix.EINVAL, words, false, "verifier refused them"},
 		{"too large for it", unix.E2BIG, words, false, "verifier refused them"},
+		{"good, and no descriptor for it", unix.EMFILE, words, false, "too many open files: raise the limit"},
+		{"good, and no memory for it", unix.ENOMEM, words, false, "cannot allocate memory: raise the memory limit"},
 		{"not allowed", unix.EPERM, nil, true, "CAP_BPF"},
 		{"not allowed by a policy", unix.EACCES, nil, true, "CAP_BPF"},
 		{"not allowed, with a log", unix.EPERM, words, true, "CAP_BPF"},

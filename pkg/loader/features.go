@@ -114,7 +114,9 @@ func explain(err error) error {
 		}
 		return fmt.Errorf("%w: the kernel refused; run as root or add CAP_BPF,CAP_PERFMON (seccomp and LSM policies can refuse too)", ErrPermission)
 	case errors.Is(err, unix.ENOMEM):
-		return fmt.Errorf("out of locked memory: raise the memlock limit (ulimit -l unlimited): %w", err)
+		return fmt.Errorf("%w: raise the memory limit of the control group, before kernel 5.11 the memlock limit (ulimit -l unlimited)", unix.ENOMEM)
+	case errors.Is(err, unix.EMFILE):
+		return fmt.Errorf("%w: raise the limit, 256 is enough (ulimit -n, LimitNOFILE=)", unix.EMFILE)
 	}
 	return err
 }
