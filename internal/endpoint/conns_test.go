@@ -118,3 +118,39 @@ func TestSlowHead(t *testing.T) {
 		t.Errorf("closed after %v already", took)
 	}
 }
+
+// Who goes: not one that is being answered; of the others the one that was
+// accepted, or had its last request, before all others.
+func TestOldestGoes(t *testing.T) {
+	t.Parallel()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var evicted int
+	l := limitConns(inner, 4, func() { evicted++ })
+	defer l.Close()
+	accept := func() *placed {
+		dial(t, inner.Addr().String())
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.(*placed)
+	}
+	busy, used, first, second := accept(), accept(), accept(), accept()
+	busy.set(true)
+	used.set(true)
+	used.set(false)
+	for i, goes := range []*placed{first, second, used} {
+		added := accept()
+		if _, stays := l.conns[goes]; stays || evicted != i+1 || len(l.conns) != 4 {
+			t.Errorf("connection %d: the oldest stays: %v; %d evicted, %d there", i, stays, evicted, len(l.conns))
+		}
+		if _, stays := l.conns[busy]; !stays {
+			t.Error("one that is being answered was closed")
+		}
+		defer added.Close()
+	}
+	busy.Close()
+}
