@@ -6,7 +6,7 @@
 #ifndef PROBE_CALL_H
 #define PROBE_CALL_H
 
-/* io_uring completes from the exit of unrelated calls: check the descriptor. */
+/* io_uring completes from the exit of unrelated calls: check the descriptor, and the direction. */
 static __noinline bool call_is_for(struct task_struct *task, __u64 fd, struct sock *sk)
 {
 	struct file **table = BPF_CORE_READ(task, files, fdt, fd);
@@ -42,7 +42,7 @@ static __always_inline struct pt_regs *regs_of(struct task_struct *task, struct 
 }
 
 static __always_inline void socket_call(struct task_struct *task, struct sock *sk,
-					struct call *call)
+					struct call *call, bool sends)
 {
 	struct pt_regs *regs = regs_of(task, call);
 
@@ -51,8 +51,10 @@ static __always_inline void socket_call(struct task_struct *task, struct sock *s
 	if (task_is_compat(task, true)) {
 		count(PROBE_DROP_COMPAT);
 		call->kind = CALL_COMPAT;
-	} else if (task->io_uring && call->kind != CALL_FILE && !call_is_for(task, call->fd, sk))
+	} else if (task->io_uring && call->kind != CALL_FILE &&
+		   (call->send != sends || !call_is_for(task, call->fd, sk))) {
 		call->kind = CALL_URING;
+	}
 }
 
 #endif

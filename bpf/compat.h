@@ -40,7 +40,7 @@ struct call {
 	__u64 arg2;
 	__u64 arg3;
 	__u8 kind; /* enum call_kind */
-	__u8 send; /* only for the system-call entry: direction by number */
+	__u8 send; /* direction, by number */
 	__u8 pad[6];
 };
 

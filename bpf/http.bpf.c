@@ -140,9 +140,11 @@ static __always_inline void piece_look(struct scratch *s, struct conn *c, struct
 		p->got = 0;
 	}
 	if (trusted)
-		socket_call(task, sk, &p->call);
+		socket_call(task, sk, &p->call, p->dir == DIR_SEND);
 	if (p->discarded)
 		p->call.kind = CALL_FILE;
+	if (p->unknown && c->tries == 1 && p->call.kind == CALL_FILE)
+		count(PROBE_DROP_NO_BUFFER); /* perhaps a proxy that splices everything */
 	if (!has_bytes(p) || !piece_locate(c, p))
 		return;
 	forget();

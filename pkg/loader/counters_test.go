@@ -34,6 +34,8 @@ func TestCounters(t *testing.T) {
 		}},
 		{"neither way HTTP", "", map[string]uint64{"kernel.unseen.not_http": 2}},
 		{"by io_uring", loader.SourceSocket, map[string]uint64{"kernel.unseen.io_uring": 4}},
+		// Its reader takes them for a long method.
+		{"bytes by splice", "", map[string]uint64{"kernel.requests_seen": 1, "kernel.unseen.no_buffer": 1}},
 		// The sender's bytes never were in its memory; the reader finds no HTTP.
 		{"whole answer by sendfile", "", map[string]uint64{
 			"kernel.requests_seen": 2, "kernel.unseen.no_buffer": 1, "kernel.dropped.not_http_answer": 1,

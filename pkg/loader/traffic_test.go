@@ -128,6 +128,11 @@ func trafficScenarios() []scenario {
 			client.both("GET", 200)
 		}},
 		{"in no hurry", timed},
+		{"bytes by splice", func(s *stage) {
+			client, server := s.tcp()
+			client.spliceIn(100)
+			server.read()
+		}},
 		{"late reads", lateReads},
 		{"splice an answer on the kept connection", splicedAnswer},
 		{"burst on the kept connection", func(s *stage) {
