@@ -34,6 +34,8 @@ type conn struct {
 	heldAge    uint8  // batches since the first of held; 0: not waiting
 	lateAge    uint8  // the same of late
 	respPos    uint64 // response bytes explained by complete messages
+	sureResp   bool   // ... and the next response begins there
+	several    bool   // more than one request has waited at a time
 	queue      []*exchange
 	one        [1]*exchange // room for the queue of almost every connection
 	held       [][]byte     // records that wait for an earlier one
@@ -80,11 +82,13 @@ type exchange struct {
 	malformed      bool
 	partial        bool
 	chunkedBody    bool
+	expects        bool // an interim response
 
 	// Response.
 	begun    bool
 	headDone bool
 	hidden   bool // of what follows an interim response something was not captured
+	unread   bool // not even how it begins could be read
 	status   uint16
 	body     http1.BodyKind
 	last     ending // of the bytes up to respEnd, if chunked
@@ -164,6 +168,7 @@ func (t *Tracker) beginAnew(c *conn) {
 	}
 	c.unsure, c.refused, c.openEnd, c.sureEnd, c.tunnel = false, false, false, false, false
 	c.reqFalse, c.refusedEnd, c.evictedEnd, c.reqPos, c.respPos = 0, 0, 0, 0, 0
+	c.sureResp = false
 }
 
 // maxFree bounds the exchanges kept for reuse.

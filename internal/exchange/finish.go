@@ -24,6 +24,7 @@ func (t *Tracker) finish(c *conn, end, atNS uint64, outcome events.Outcome) {
 		end = e.respOff
 	}
 	c.respPos = max(c.respPos, end)
+	c.sureResp = e.hasEnd && end == e.bodyEnd
 	if e.doubtful && len(c.queue) == 1 && e.readNS < c.answeredNS {
 		c.pipelines = true
 	}
@@ -124,6 +125,8 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 		case e.doubtful && !e.begun && e.readNS < c.answeredNS && !c.pipelines:
 			t.stats.Doubtful++
 			t.drop(c)
+		case e.unread:
+			t.dropUnseen(c)
 		case e.begun: // cut short before its status was complete
 			t.finish(c, respEnd, max(lastNS, e.lastNS), events.OutcomeAborted)
 		default:

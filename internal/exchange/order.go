@@ -83,6 +83,7 @@ func (t *Tracker) gap(c *conn, r *events.Record) {
 	if n := int32(r.Seq - c.next); n > 0 && (c.info != nil || r.Has&events.HasConn != 0) {
 		t.stats.LostRecords += uint64(n)
 	}
+	c.sureResp = false
 	c.doubt()
 }
 

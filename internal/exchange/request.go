@@ -84,6 +84,7 @@ func (t *Tracker) startRequest(c *conn, r *events.Record, off uint64, head []byt
 	}
 	if n := len(c.queue); n > 1 {
 		e.doubtful = c.queue[n-2].doubtful
+		c.several = c.several || !c.queue[n-2].begun
 	}
 	e.pid, e.tid = r.PID, r.TID
 	e.startNS, e.readNS, e.touchNS = r.StartNS, r.ReadNS, r.TouchNS
@@ -131,7 +132,7 @@ func (t *Tracker) readHead(c *conn, e *exchange, head []byte) {
 	e.malformed, e.partial = v == http1.VerdictInvalid, v == http1.VerdictPartial
 	e.owned = false
 	e.method, e.target, e.host = t.req.Method, t.req.Target, t.req.Host
-	e.minor = t.req.ProtoMinor
+	e.minor, e.expects = t.req.ProtoMinor, t.req.ExpectContinue
 	e.flags &^= events.FlagTargetCut
 	e.headEnd, c.sureEnd = 0, false
 	if end := e.reqOff + uint64(len(head)); end == c.reqEnd && !t.req.Complete {

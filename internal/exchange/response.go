@@ -16,10 +16,17 @@ func (t *Tracker) beginResponse(c *conn, r *events.Record) {
 		t.stats.InsideAnswer++
 		return
 	}
+	switch {
+	case len(c.queue) < 2:
+	case c.queue[0].unread:
+		t.endUnread(c)
+	case !c.queue[0].begun && c.sureResp && r.RespOff-c.respPos >= minResponse:
+		t.unseenResponse(c) // nothing else explains the bytes before this one
+	}
 	if len(c.queue) > 0 && c.queue[0].begun {
 		e := c.queue[0]
 		switch {
-		case e.hidden && e.status == 0 && len(c.queue) > 1 && c.queue[1].readNS > e.lastNS:
+		case e.status == 0 && e.finalUnseen(r) && len(c.queue) > 1 && c.queue[1].readNS > e.lastNS:
 			// The next request came after it: the final response was there.
 			t.unseenResponse(c)
 		case e.bodyGoesOn(c, r):
@@ -29,6 +36,10 @@ func (t *Tracker) beginResponse(c *conn, r *events.Record) {
 		case e.headDone, e.status >= 200 && e.captured() != r.RespOff:
 			t.finishBefore(c, e, r)
 		}
+	}
+	if len(r.RespData) == 0 {
+		t.beginUnread(c, r)
+		return
 	}
 	t.feed(c, r, r.RespOff, r.RespData)
 }
@@ -172,9 +183,14 @@ func (t *Tracker) unseenResponse(c *conn) {
 	if len(c.queue) == 0 {
 		return
 	}
+	t.dropUnseen(c)
+	c.doubt()
+}
+
+func (t *Tracker) dropUnseen(c *conn) {
+	c.sureResp = false
 	t.stats.Unseen++
 	t.drop(c)
-	c.doubt()
 }
 
 // maxBuffered is more than the kernel captures of one head, in bytes.
@@ -187,6 +203,8 @@ func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off u
 	switch {
 	case off < have:
 		return false // told before
+	case e.unread && r.Has&events.HasStatus == 0:
+		return false // more of the same
 	case missed && e.status != 0:
 		e.loseHead()
 		return true
@@ -194,6 +212,9 @@ func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off u
 		e.msgOff, e.msgNS, e.buf, e.owned = off, r.NowNS, data, false
 	default:
 		e.buf = append(e.buf, data...)
+	}
+	if e.unread { // what begins here is the final response, or one more before it
+		e.unread, missed = false, true
 	}
 	if missed {
 		e.flags |= uncertain

@@ -305,6 +305,9 @@ func (k *simConn) beginResponse(p piece) {
 	k.ahead = false
 	k.answered = true
 	k.pieces, k.respKept = 0, len(r)
+	if len(r) == 0 {
+		k.pieces = simMaxMore
+	}
 	k.lastNS = p.now
 	if tunnel {
 		k.phase = phaseOver
@@ -314,8 +317,8 @@ func (k *simConn) beginResponse(p piece) {
 func (k *simConn) onResponseBytes(p piece, begins bool) {
 	n, end := len(p.captured), p.off+uint64(len(p.data))
 	switch {
-	case begins && (n >= 7 || k.phase == phaseRequest):
-		k.beginResponse(p)
+	case begins && (n >= 7 || k.phase == phaseRequest), n == 0 && k.phase == phaseRequest:
+		k.beginResponse(p) // also of one that cannot be read
 	case k.phase == phaseRequest && !k.answered && n > 0:
 		k.phase = phaseOver // not HTTP
 		if k.reported {

@@ -20,7 +20,7 @@ const (
 // takeWhole takes a record in its turn, if it tells a whole exchange. False: it has
 // done nothing.
 func (t *Tracker) takeWhole(c *conn, r *events.Record) bool {
-	if r.Has&wholeHas != wholeHas || r.Has&^wholeMays != 0 || !c.awaits(r) {
+	if r.Has&wholeHas != wholeHas || r.Has&^wholeMays != 0 || len(r.RespData) == 0 || !c.awaits(r) {
 		return false
 	}
 	resp := t.heads.wholeResponse(c, r.RespData)
@@ -43,7 +43,7 @@ func (t *Tracker) takeWhole(c *conn, r *events.Record) bool {
 		return false
 	}
 	t.advance(c, r)
-	c.reqPos, c.respPos, c.sureEnd = r.ReqOff+size, end, true
+	c.reqPos, c.respPos, c.sureEnd, c.sureResp = r.ReqOff+size, end, true, true
 	t.stats.Started++
 	t.stats.Finished++
 	t.whole.headID = id

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exchange
+
+import "probe/pkg/events"
+
+// A response whose first bytes no hook could read is told all the same, without
+// data: else the request would get the next response, and every later request that
+// of its successor.
+
+// beginUnread takes the beginning of such a response.
+func (t *Tracker) beginUnread(c *conn, r *events.Record) {
+	switch {
+	case len(c.queue) == 0: // its request was refused
+		t.stats.InsideAnswer++
+	case c.queue[0].begun: // more of what is open
+		t.feed(c, r, r.RespEnd, nil)
+	case len(c.queue) > 1:
+		t.unseenResponse(c)
+	default:
+		e := c.queue[0]
+		e.begun, e.unread = true, true
+		e.flags |= uncertain
+		e.respOff, e.msgOff, e.msgNS = r.RespOff, r.RespEnd, r.NowNS
+		e.respEnd, e.lastNS = r.RespEnd, r.NowNS
+		e.takeTimes(r)
+		c.reqMet = c.reqEnd
+	}
+}
+
+// endUnread drops the first request, whose response could not be read: the next one
+// has come. It came after that response, which was therefore all of it, unless the
+// client does not wait for responses and this was only an interim one.
+func (t *Tracker) endUnread(c *conn) {
+	doubt := c.several || c.queue[0].expects
+	t.dropUnseen(c)
+	if doubt {
+		c.doubt()
+	}
+}
+
+// finalUnseen: bytes before r, behind what was captured of the head of e, were not
+// captured.
+func (e *exchange) finalUnseen(r *events.Record) bool {
+	return !e.headDone && (e.hidden || r.RespOff > e.captured())
+}
