@@ -68,6 +68,7 @@ type exchange struct {
 	touchNS  uint64
 	first    bool
 	rough    bool // startNS is
+	behind   bool // another one, in the same read
 	owned    bool // the slices point into room, not into a record
 	doubtful bool // perhaps a part of the body of the request before
 	reported bool // as in progress
@@ -82,13 +83,15 @@ type exchange struct {
 	malformed      bool
 	partial        bool
 	chunkedBody    bool
-	expects        bool // an interim response
+	expects        bool   // an interim response
+	reqBody        uint64 // where its body begins, if its head is complete
 
 	// Response.
 	begun    bool
 	headDone bool
 	hidden   bool // of what follows an interim response something was not captured
 	unread   bool // not even how it begins could be read
+	perhaps  bool // it may be among bytes that were taken for those of another one
 	status   uint16
 	body     http1.BodyKind
 	last     ending // of the bytes up to respEnd, if chunked

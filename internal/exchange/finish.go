@@ -115,6 +115,9 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 		switch {
 		case e.begun && e.status != 0:
 			at := max(lastNS, e.lastNS)
+			if e.endUnseen() {
+				c.endsSomewhere(e, at, uncertain)
+			}
 			if e.hasEnd {
 				respEnd = min(respEnd, e.bodyEnd)
 			}
@@ -125,7 +128,10 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 		case e.doubtful && !e.begun && e.readNS < c.answeredNS && !c.pipelines:
 			t.stats.Doubtful++
 			t.drop(c)
-		case e.unread:
+		case e.begun && (e.hidden || e.respEnd > e.captured()): // of its head something was not captured
+			c.endsSomewhere(e, max(lastNS, e.lastNS), uncertain)
+			t.dropUnseen(c)
+		case e.unread, e.perhaps && !e.begun:
 			t.dropUnseen(c)
 		case e.begun: // cut short before its status was complete
 			t.finish(c, respEnd, max(lastNS, e.lastNS), events.OutcomeAborted)

@@ -39,6 +39,9 @@ func (e *exchange) fillTimes(q *events.Request) {
 	default:
 		e.fillParts(t, left)
 	}
+	if e.behind && t.Attribution == events.AttributionThread {
+		t.Attribution = events.AttributionLoop // some of it was for those before it
+	}
 	for i := range t.Part {
 		left -= t.Part[i]
 	}

@@ -104,6 +104,19 @@ func TestPushedByMajority(t *testing.T) {
 	}
 }
 
+// Of requests that one read has taken the later ones lasted while the thread worked
+// for those before them.
+func TestPipelinedShareTheThread(t *testing.T) {
+	for behind, want := range map[bool]events.Attribution{false: events.AttributionThread, true: events.AttributionLoop} {
+		e := &exchange{readNS: 1, timesNS: 40_000_001, onCPU: true, behind: behind}
+		q := &events.Request{EndNS: 40_000_001, Duration: 40 * time.Millisecond}
+		e.fillTimes(q)
+		if q.Times.Attribution != want {
+			t.Errorf("behind another one %v: %v, want %v", behind, q.Times.Attribution, want)
+		}
+	}
+}
+
 func times(a events.Attribution, parts map[events.Part]time.Duration) events.Times {
 	t := events.Times{Attribution: a}
 	for p, d := range parts {

@@ -60,7 +60,9 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		if e != nil || c.evictedEnd == off+1 || !t.beginsRequest(head) {
 			return
 		}
-		e = t.startRequest(c, r, off, head)
+		if e = t.startRequest(c, r, off, head); e != nil {
+			e.behind = true
+		}
 		t.stats.Pipelined++
 	}
 }
@@ -138,7 +140,7 @@ func (t *Tracker) readHead(c *conn, e *exchange, head []byte) {
 	if end := e.reqOff + uint64(len(head)); end == c.reqEnd && !t.req.Complete {
 		e.headEnd = end
 	}
-	if t.req.TargetCut {
+	if t.req.TargetCut || e.partial && len(e.method) == 0 {
 		e.flags |= events.FlagTargetCut
 	}
 	if e.malformed {
@@ -166,6 +168,7 @@ func (e *exchange) measure(q *http1.Request, head []byte) (least uint64) {
 	if !q.Complete {
 		return least
 	}
+	e.reqBody = e.reqOff + uint64(q.HeadLen)
 	switch kind {
 	case http1.BodyNone, http1.BodyLength:
 		e.reqEnd = e.reqOff + least

@@ -101,6 +101,9 @@ func (t *Tracker) finishBefore(c *conn, e *exchange, r *events.Record) {
 	if !e.headDone {
 		e.flags |= uncertain
 	}
+	if e.endUnseen() {
+		c.endsSomewhere(e, r.PrevNS, 0)
+	}
 	t.finish(c, end, r.PrevNS, outcomeOf(e.status))
 	if hidden {
 		t.unseenResponse(c)
@@ -138,9 +141,16 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 			return
 		}
 		end := e.bodyEnd
+		if e.endUnseen() { // it looks like one, and usually is
+			c.endsSomewhere(e, e.lastNS, 0)
+		}
 		if e.body == http1.BodyTunnel {
 			c.tunnel = e.flags&uncertain == 0
 			t.finish(c, end, r.NowNS, events.OutcomeUpgraded)
+			for c.tunnel && len(c.queue) > 0 { // sent ahead, into the tunnel
+				t.stats.NotHTTP++
+				t.drop(c)
+			}
 			return
 		}
 		// More bytes in this piece: the next pipelined response.
@@ -185,6 +195,9 @@ func (t *Tracker) unseenResponse(c *conn) {
 	}
 	t.dropUnseen(c)
 	c.doubt()
+	for _, q := range c.queue {
+		q.perhaps = q.perhaps || q.readNS <= t.now
+	}
 }
 
 func (t *Tracker) dropUnseen(c *conn) {
@@ -231,6 +244,7 @@ func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off u
 		}
 		switch {
 		case t.resp.Complete && !interim:
+			c.mayKeepBody(e)
 			t.readBodyKind(e, r)
 			return true
 		case t.resp.Complete:
@@ -250,6 +264,14 @@ func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off u
 			e.loseHead()
 			return true
 		}
+	}
+}
+
+// mayKeepBody: a client that asked before it sends its body, and has sent nothing of
+// it when the answer comes, need not send it (RFC 9110 section 10.1.1).
+func (c *conn) mayKeepBody(e *exchange) {
+	if e.expects && e.reqBody != 0 && c.reqEnd == e.reqBody && len(c.queue) == 1 {
+		c.reqPos, c.openEnd, c.sureEnd = e.reqBody, true, false
 	}
 }
 

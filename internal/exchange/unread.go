@@ -2,7 +2,10 @@
 
 package exchange
 
-import "probe/pkg/events"
+import (
+	"probe/internal/http1"
+	"probe/pkg/events"
+)
 
 // A response whose first bytes no hook could read is told all the same, without
 // data: else the request would get the next response, and every later request that
@@ -43,4 +46,21 @@ func (t *Tracker) endUnread(c *conn) {
 // captured.
 func (e *exchange) finalUnseen(r *events.Record) bool {
 	return !e.headDone && (e.hidden || r.RespOff > e.captured())
+}
+
+// endsSomewhere: e is over, and where it ended was not seen. Responses to requests that
+// waited when its last byte came may be among the bytes taken for its own.
+func (c *conn) endsSomewhere(e *exchange, lastNS uint64, mark events.Flags) {
+	for _, q := range c.queue[1:] {
+		if q.readNS <= lastNS {
+			q.perhaps = true
+			q.flags |= mark
+			e.flags |= mark
+		}
+	}
+}
+
+// endUnseen: where its message ends was not seen, and it does not end with the connection.
+func (e *exchange) endUnseen() bool {
+	return e.begun && (!e.headDone || e.body == http1.BodyUnknown || e.body == http1.BodyChunked && e.lost())
 }
