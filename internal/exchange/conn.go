@@ -48,7 +48,7 @@ type conn struct {
 	reqMet, answeredNS uint64
 }
 
-// unknownConn stands for a connection whose addresses were lost.
+// describe is the connection as Requests have it; one whose addresses were lost has none.
 func (t *Tracker) describe(c *conn) *events.Conn {
 	if c.info == nil {
 		t.stats.UnknownConns++
