@@ -57,7 +57,8 @@ func garbages() []garbage {
 		{"huge-answer", plainGet, "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\nok", true},
 		{"huge-chunk-answer", plainGet, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx", true},
 		{"endless-answer", plainGet, "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 10_000), true},
-		{"interim-answers", plainGet, strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000) + plainAnswer, true},
+		// Its status is behind the captured bytes: exchange.dropped.response_unseen.
+		{"interim-answers", plainGet, strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000) + plainAnswer, false},
 	}
 	for i := range all {
 		all[i].request = strings.ReplaceAll(all[i].request, "PATH", all[i].name)

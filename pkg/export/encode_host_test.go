@@ -208,8 +208,7 @@ func TestAppendHostSameNames(t *testing.T) {
 	}
 	e := newEncoder(t, EncoderOptions{Host: "vm"})
 	got := string(e.AppendDelays(e.AppendHost(nil, h), delays))
-	want := `probe.vm.host.overloaded:0|g
-probe.vm.app_1.host.service.cpu.used:3|g
+	want := `probe.vm.app_1.host.service.cpu.used:3|g
 probe.vm.app_1.host.service.memory.used:10|g
 probe.vm.app_1.host.service.psi.cpu.some:50|g
 probe.vm.other.host.service.cpu.used:5|g
