@@ -82,7 +82,8 @@ type Conn struct {
 	Family        Family
 	Local, Remote Endpoint
 	// Comm is the command name (at most 15 bytes) of the process that read or
-	// sent the first request told; not of the thread.
+	// sent the request, not of the thread. Where it passed the connection on
+	// there is another Conn, with the same ID.
 	Comm string
 }
 

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"probe/pkg/events"
 	"probe/pkg/loader"
 )
@@ -28,11 +26,7 @@ func splicedAnswer(s *stage) {
 // No hook of the socket source sees a splice. Its bytes are told by a sweep, with the
 // next request and with the end of the connection, and their time to the kernel's tick.
 func TestSplicedAnswers(t *testing.T) {
-	var resolution unix.Timespec
-	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil {
-		t.Fatal(err)
-	}
-	tick := uint64(resolution.Nano())
+	tick := kernelTick(t)
 	eachSource(t, func(t *testing.T, source loader.Source) {
 		player := startChild(t)
 		obs := observe(t, loader.Options{Source: source, Client: true, Comms: []string{player.comm}})

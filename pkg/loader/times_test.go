@@ -153,11 +153,7 @@ func lateReads(s *stage) {
 // The wait in the socket is told however long it was and whatever the connection
 // did meanwhile: to the kernel's tick where its clock was moved on, and marked then.
 func TestLateReads(t *testing.T) {
-	var resolution unix.Timespec
-	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil {
-		t.Fatal(err)
-	}
-	tick := uint64(resolution.Nano())
+	tick := kernelTick(t)
 	eachSource(t, func(t *testing.T, source loader.Source) {
 		player := startChild(t)
 		obs := observe(t, loader.Options{Source: source, Server: true, Comms: []string{player.comm}})
@@ -183,6 +179,16 @@ func TestLateReads(t *testing.T) {
 			}
 		}
 	})
+}
+
+// kernelTick is the length of a tick of the kernel, 1/CONFIG_HZ, in ns.
+func kernelTick(t *testing.T) uint64 {
+	t.Helper()
+	var resolution unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil {
+		t.Fatal(err)
+	}
+	return uint64(resolution.Nano())
 }
 
 // slack is the resolution of the kernel's time of a segment.
