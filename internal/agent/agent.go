@@ -147,7 +147,8 @@ func (a *Agent) run(ctx context.Context) (err error) {
 	defer a.signals.stop()
 	if err := a.takeTurn(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil // told to end while it waited
+			a.log.Info("told to end while it waited for another probe")
+			return nil
 		}
 		return err
 	}

@@ -43,6 +43,9 @@ func loadUntil[T io.Closer](ctx context.Context, load func() (T, error)) (loaded
 		loaded T
 		err    error
 	}
+	if ctx.Err() != nil {
+		return loaded, ctx.Err()
+	}
 	done := make(chan result, 1)
 	go func() {
 		loaded, err := load()

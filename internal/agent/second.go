@@ -48,7 +48,7 @@ func (a *Agent) takeTurn(ctx context.Context) error {
 	switch {
 	case errors.Is(err, single.ErrHeld):
 		return heldBy(key, holder)
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	}
 	a.warnUnlocked(err)

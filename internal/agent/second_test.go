@@ -222,3 +222,26 @@ func TestSignalWhileLoading(t *testing.T) {
 		t.Errorf("log: %s", text)
 	}
 }
+
+// One that is told to end as soon as it has its turn gives it back.
+func TestEndsWithItsTurn(t *testing.T) {
+	testutil.RequireBPF(t, "5.15", "tp_btf and ring buffer")
+	dir := filepath.Join(t.TempDir(), "probe")
+	s := newSink(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var log lockedBuffer
+	err := agent.Run(ctx, agent.Options{
+		Role: "server", Source: "auto", Dialect: "plain", Statsd: s.target(), LockDir: dir,
+		Interval: time.Second, ShutdownTimeout: time.Second, Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if text := log.String(); !strings.Contains(text, "before it was attached") {
+		t.Errorf("log: %s", text)
+	}
+	if all, err := single.Holders(dir); err != nil || len(all) != 0 {
+		t.Errorf("locks after the end: %v, %v", all, err)
+	}
+}
