@@ -142,6 +142,18 @@ type goal struct {
 	// atLeast: more is better.
 	atLeast bool
 	format  string
+	// noise is the same figure of a run without the probe to the one before; the zero
+	// value: not known.
+	noise quartiles
+}
+
+// undecided: bare runs differ by more than the limit allows, and no less than what was
+// measured.
+func (g goal) undecided() bool {
+	if g.atLeast {
+		return g.noise.lower < g.must && g.noise.lower <= g.value
+	}
+	return g.noise.upper > g.must && g.noise.upper >= g.value
 }
 
 func (g goal) reaches(limit float64) bool {
@@ -155,6 +167,8 @@ func (g goal) verdict() string {
 	switch {
 	case math.IsNaN(g.value):
 		return "not measured"
+	case g.noise != quartiles{} && g.undecided():
+		return fmt.Sprintf("not decided: without it %.2f to %.2f", g.noise.lower, g.noise.upper)
 	case !math.IsNaN(g.must) && !g.reaches(g.must):
 		return "**not met**"
 	case !math.IsNaN(g.goal) && !g.reaches(g.goal):
@@ -179,19 +193,20 @@ func (r *report) goals() []goal {
 		name := "`--role " + v.name + "`: "
 		rss, lost, incomplete := f.rssBytes, f.lost, f.incomplete
 		all = append(all,
-			goal{name + "requests/s, ratio to bare", f.rate.median, v.goal, v.must, true, "%.3f"},
-			goal{name + "CPU seconds of the probe per million requests", f.cpu.median, 0.5, 1.2, false, "%.2f"})
+			goal{name + "requests/s, ratio to bare", f.rate.median, v.goal, v.must, true, "%.3f", bareOf(r.full, perSecond).noise},
+			goal{name + "CPU seconds of the probe per million requests", f.cpu.median, 0.5, 1.2, false, "%.2f", quartiles{}})
 		if half := find(r.half, v.name); half != nil {
 			h := half.figures()
 			rss, lost, incomplete = max(rss, h.rssBytes), lost+h.lost, incomplete+h.incomplete
+			bare := bareOf(r.half, p50)
 			all = append(all,
-				goal{name + "half load, p50, ratio to bare", h.p50.median, none, 1.05, false, "%.3f"},
-				goal{name + "half load, p99, ratio to bare", h.p99.median, none, 1.05, false, "%.3f"})
+				goal{name + "half load, p50, ratio to bare", h.p50.median, none, 1.05, false, "%.3f", bare.noise},
+				goal{name + "half load, p99, ratio to bare", h.p99.median, none, 1.05, false, "%.3f", bare.noiseP99})
 		}
 		all = append(all,
-			goal{name + "resident memory, MB", float64(rss) / 1e6, none, 40, false, "%.1f"},
-			goal{name + "events lost", float64(lost), none, 0, false, "%.0f"},
-			goal{name + "runs with a wrong number of requests or a loss", float64(incomplete), none, 0, false, "%.0f"})
+			goal{name + "resident memory, MB", float64(rss) / 1e6, none, 40, false, "%.1f", quartiles{}},
+			goal{name + "events lost", float64(lost), none, 0, false, "%.0f", quartiles{}},
+			goal{name + "runs with a wrong number of requests or a loss", float64(incomplete), none, 0, false, "%.0f", quartiles{}})
 	}
 	return append(all, r.detailGoals()...)
 }
@@ -202,15 +217,15 @@ func (r *report) detailGoals() (all []goal) {
 	off, basic, full := find(r.full, "off"), find(r.full, "server"), find(r.full, "detail")
 	if off != nil && basic != nil {
 		all = append(all, goal{"`--detail basic`: requests/s, points below `off`",
-			100 * (off.figures().rate.median - basic.figures().rate.median), none, 1, false, "%.1f"})
+			100 * (off.figures().rate.median - basic.figures().rate.median), none, 1, false, "%.1f", quartiles{}})
 	}
 	if off != nil && full != nil {
 		all = append(all, goal{"`--detail full`: requests/s, points below `off`",
-			100 * (off.figures().rate.median - full.figures().rate.median), 2, 4, false, "%.1f"})
+			100 * (off.figures().rate.median - full.figures().rate.median), 2, 4, false, "%.1f", quartiles{}})
 	}
 	for _, name := range []string{"server", "detail"} {
 		if one := find(r.switches, name); one != nil {
-			all = append(all, goal{one.variant.title + ": context switches/s, ratio to bare", one.figures().rate.median, none, 0.95, true, "%.3f"})
+			all = append(all, goal{one.variant.title + ": context switches/s, ratio to bare", one.figures().rate.median, none, 0.95, true, "%.3f", bareOf(r.switches, perSecond).noise})
 		}
 	}
 	return all

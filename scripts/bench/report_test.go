@@ -38,6 +38,38 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// A figure that a run without the probe also reaches, or misses, says nothing.
+func TestVerdictInNoise(t *testing.T) {
+	tests := []struct {
+		name    string
+		value   float64
+		atLeast bool
+		noise   quartiles
+		want    string
+	}{
+		{"quiet, met", 1.04, false, quartiles{0.98, 1, 1.02}, "met"},
+		{"quiet, not met", 1.06, false, quartiles{0.98, 1, 1.02}, "**not met**"},
+		{"noisy, seems met", 0.95, false, quartiles{0.6, 1, 1.7}, "not decided: without it 0.60 to 1.70"},
+		{"noisy, seems not met", 1.5, false, quartiles{0.6, 1, 1.7}, "not decided: without it 0.60 to 1.70"},
+		{"worse than the noise", 1.8, false, quartiles{0.6, 1, 1.7}, "**not met**"},
+		{"rate, quiet", 0.96, true, quartiles{0.99, 1, 1.01}, "met"},
+		{"rate, noisy", 0.94, true, quartiles{0.9, 1, 1.1}, "not decided: without it 0.90 to 1.10"},
+		{"rate, worse than the noise", 0.89, true, quartiles{0.9, 1, 1.1}, "**not met**"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			must := 1.05
+			if tt.atLeast {
+				must = 0.95
+			}
+			g := goal{value: tt.value, goal: math.NaN(), must: must, atLeast: tt.atLeast, noise: tt.noise}
+			if got := g.verdict(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // serverResult has pairs of the given ratios, and one discarded pair that lost
 // an event.
 func serverResult(ratios ...float64) *result {

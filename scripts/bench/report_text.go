@@ -60,7 +60,7 @@ func (r *report) writeHead(b *strings.Builder) {
 	fmt.Fprintf(b, "# Benchmarks\n\nWhat an attached `probe run` costs a busy server. Written by `make bench`; do not edit.\n\n")
 	fmt.Fprintf(b, "Measured %s on Linux %s, %d × %s, with %s, %s and %s.\n\n",
 		r.date.UTC().Format(time.DateOnly), m.kernel, m.cpus, m.cpu, m.nginx, m.wrk, m.compiler)
-	fmt.Fprintf(b, "Figures are medians of up to %d counted pairs, some with their quartiles in brackets. A ratio is the run with the probe to the runs without it just before and after.\n\n", r.pairs)
+	fmt.Fprintf(b, "Figures are medians of up to %d counted pairs, some with their quartiles in brackets. A ratio is the run with the probe to the runs without it just before and after. \"Not decided\": the quartiles of the same ratio without the probe, of a run to the run before, reach beyond the limit and beyond what was measured.\n\n", r.pairs)
 }
 
 func (r *report) writeGoals(b *strings.Builder) {
