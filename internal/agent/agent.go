@@ -105,7 +105,7 @@ func build(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		opt: o, live: o, log: o.Log, clock: now, routes: routes,
-		pace:  pace{ring: cmp.Or(o.RingBytes, loader.DefaultRingBytes), next: liveDrain},
+		pace:  pace{ring: cmp.Or(o.RingBytes, loader.DefaultRingBytes), next: liveDrain, spare: &spareCPU{read: readUptime}},
 		parts: newParts(), mailbox: newMailbox(), exported: map[string]uint64{}, turns: map[string]*single.Lock{}, notify: newNotifier(o.Log),
 		attached: make(chan struct{}), stopping: make(chan struct{}),
 		startedNS: now.Now(),

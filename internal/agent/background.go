@@ -23,7 +23,7 @@ const (
 	// nobody sees it in figures of seconds.
 	lateBackground = 100 * time.Millisecond
 	// fillsSoon: a ring that fills faster may be full before a warning helps.
-	fillsSoon = 150 * time.Millisecond
+	fillsSoon = 60 * time.Millisecond
 	// minHoldTurn is how long the agent takes its turn before it gives way again; it
 	// doubles up to maxHoldTurn each time that giving way lasted less than steadyPolite.
 	minHoldTurn  = time.Second

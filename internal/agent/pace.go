@@ -13,13 +13,13 @@ const (
 	// but waits for a record; at most for longestWait, because others ask it, too.
 	quietDrains = 10
 	longestWait = 250 * time.Millisecond
-	// busyDrain is on a busy host. Each wake-up of this program there can make the
-	// scheduler put the observed server behind its own client for milliseconds, so
-	// few are better; but a request may wait as long as a drain takes. That signal
-	// may end it a little early.
+	// busyDrain is on a host without CPU to spare. Each wake-up of this program there
+	// can make the scheduler put the observed server behind its own client for
+	// milliseconds, so few are better; but a request may wait as long as a drain takes.
+	// That signal may end it a little early.
 	busyDrain = 10 * time.Millisecond
-	// busyRate is what the ring of a busy host takes up, in bytes a second: some
-	// 12,000 requests.
+	// busyRate is from where on that is asked, in bytes a second that the ring takes
+	// up: some 12,000 requests.
 	busyRate = 4 << 20
 	// minDrain is when the ring fills fast; fillTarget is the part of it that one
 	// interval may fill.
@@ -34,6 +34,7 @@ type pace struct {
 	waits  bool          // ... or until a record comes
 	lastNS uint64        // the drain before
 	quiet  int           // drains since one that found something
+	spare  *spareCPU
 }
 
 // neverFills stands for a ring into which nothing comes, or as good as nothing.
@@ -54,7 +55,7 @@ func (p *pace) drained(nowNS uint64, bytes int) (fills time.Duration) {
 	return time.Duration(min(elapsed*float64(p.ring)/float64(bytes), float64(neverFills)))
 }
 
-// choose sets next for a ring that fills so. Pressed: the host has no CPU to spare.
+// choose sets next for a ring that fills so. Pressed: others want more CPU than there is.
 // Busy: something is to be done without a record, too.
 func (p *pace) choose(fills time.Duration, pressed, busy bool) {
 	next := liveDrain
@@ -62,7 +63,7 @@ func (p *pace) choose(fills time.Duration, pressed, busy bool) {
 	switch {
 	case p.waits:
 		next = longestWait
-	case pressed || fills.Seconds() < float64(p.ring)/busyRate:
+	case pressed || fills.Seconds() < float64(p.ring)/busyRate && !p.spare.is(p.lastNS):
 		next = busyDrain
 	}
 	p.next = max(min(next, time.Duration(float64(fills)*fillTarget)), minDrain)
