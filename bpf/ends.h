@@ -79,18 +79,18 @@ static __always_inline bool unread(struct sock *sk, struct tcp_sock *tp, const b
 }
 
 /*
- * A peer that is gone answers a response with a reset before the send of that
- * response returns. The send is told afterwards; until then the end waits. So it does
- * while there is something to read: the answer to a client that has shut its side, or
- * what came before a reset.
+ * A peer that is gone answers what it is sent with a reset before that send returns. The
+ * send is told afterwards; until then the end waits, if it is of a response, or of a
+ * client's next request. So it does while there is something to read: the answer to a
+ * client that has shut its side, or what came before a reset.
  */
 static __always_inline bool end_waits(struct conn *c, struct sock *sk, struct tcp_sock *tp,
 				      const bool trusted)
 {
 	if (c->drains && unread(sk, tp, trusted))
 		return true;
-	return c->role == PROBE_ROLE_SERVER && c->phase == PHASE_REQUEST && c->tx_off &&
-	       sending_now(c, tp, trusted);
+	return c->role == (c->phase == PHASE_REQUEST ? PROBE_ROLE_SERVER : PROBE_ROLE_CLIENT) &&
+	       c->tx_off && sending_now(c, tp, trusted);
 }
 
 /* A call is done with the connection: tells its end, if that came meanwhile. */

@@ -141,6 +141,22 @@ func endScenarios() []scenario {
 			client.tells("GET", 0, "unanswered")
 			server.tells("GET", 0, "unanswered")
 		}},
+		{"request to a server that is gone", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), answerOf(200, "first"))
+			client.both("GET", 200)
+			server.close()
+			client.write(get(s.target))
+			client.expectEnd()
+			client.tells("GET", 0, "unanswered")
+		}},
+		{"first request to a server that is gone", func(s *stage) {
+			client, server := s.tcp()
+			server.close()
+			client.write(get(s.target))
+			client.expectEnd()
+			client.tells("GET", 0, "unanswered")
+		}},
 		{"a socket that connects again", func(s *stage) {
 			client, server := s.tcp()
 			client.exchange(get(s.target), answerOf(200, "first"))
