@@ -115,7 +115,8 @@ func TestCallsLeftOut(t *testing.T) {
 		if raced == 0 {
 			t.Error("no call was left out")
 		}
-		if missing > kept+stats.Raced+stats.Orphans {
+		// Of an exchange with both its calls left out they are all that is counted.
+		if missing > kept+stats.Raced+stats.Orphans+raced/2 {
 			t.Errorf("%d exchanges missing, not counted: %+v", missing, stats)
 		}
 		if seen := obs.counter("kernel.requests_seen"); seen != stats.Started+stats.InsideBody+kept {
