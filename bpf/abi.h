@@ -137,6 +137,7 @@ struct probe_conn {
 	__u8 local_addr[16]; /* IPv4: first 4 bytes */
 	__u8 remote_addr[16];
 	__u8 comm[PROBE_COMM_LEN];
+	__u64 cgroup; /* id of the control group of version 2; 0: not known */
 };
 
 /* Counters of the kernel side, per CPU. Refusals carry their reason. */

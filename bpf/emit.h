@@ -33,6 +33,7 @@ static __always_inline void fill_conn(struct probe_conn *to, struct conn *c, str
 		to->remote_port = __builtin_bswap16(BPF_CORE_READ(skc, skc_dport));
 	}
 	__builtin_memcpy(to->comm, c->comm, sizeof(to->comm));
+	to->cgroup = c->cgroup;
 }
 
 /* The name of the process at hand, not of its thread, to 16 bytes. */
@@ -62,8 +63,12 @@ static __always_inline void belongs_here(struct conn *c, struct task_struct *tas
 	}
 	if (c->tgid != before)
 		c->announced = 0; /* it was passed on, or is shared: the name is another one */
-	if (!c->announced)
-		process_comm(c->comm);
+	if (c->announced)
+		return;
+	process_comm(c->comm);
+	/* By then the process may be gone. Kernels without groups have no such call. */
+	if (bpf_core_field_exists(task->cgroups))
+		c->cgroup = bpf_get_current_cgroup_id();
 }
 
 /* Copies n bytes, a multiple of 8, as words: the compiler, to which nothing says

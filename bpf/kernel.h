@@ -252,6 +252,7 @@ struct task_struct {
 	unsigned long maj_flt;
 	char comm[16];
 	struct files_struct *files;
+	struct css_set *cgroups; /* CONFIG_CGROUPS */
 	struct io_uring_task *io_uring;
 	struct bpf_local_storage *bpf_storage; /* since 5.13 */
 };

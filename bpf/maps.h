@@ -121,6 +121,7 @@ struct conn {
 	__u8 pad[7];
 	__u8 tail[8];
 	__u8 comm[PROBE_COMM_LEN]; /* of the process, when the first request told began */
+	__u64 cgroup;              /* ... of its thread, as in struct probe_conn */
 	struct stamp begin;        /* of the thread, when it read the request */
 	struct probe_times spent;  /* from then to the last byte of the response */
 	__u8 head[PROBE_HEAD_MAX];

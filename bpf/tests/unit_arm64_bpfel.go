@@ -141,6 +141,7 @@ type unitConn struct {
 	Pad         [7]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
+	Cgroup      uint64
 	Begin       struct {
 		_           structs.HostLayout
 		Part        [10]uint64
@@ -401,7 +402,7 @@ type unitScratch struct {
 		RespEnd   uint64
 		Tail      [8]uint8
 	}
-	Data   [1224]uint8
+	Data   [1232]uint8
 	Gather [1024]uint8
 	Piece  struct {
 		_         structs.HostLayout

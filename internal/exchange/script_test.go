@@ -33,7 +33,7 @@ const epoch = time.Hour
 
 func newSim(capture int) *sim {
 	return &sim{now: epoch, kernel: simConn{
-		capture: capture, id: 1<<48 | 1, family: events.FamilyIPv4, rx: baseOffset, tx: baseOffset + 7,
+		capture: capture, id: 1<<48 | 1, family: events.FamilyIPv4, rx: baseOffset, tx: baseOffset + 7, cgroup: 7,
 	}}
 }
 

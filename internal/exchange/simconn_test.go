@@ -14,6 +14,7 @@ type simConn struct {
 	family  events.Family
 	id      uint64
 	rx, tx  uint64 // stream offsets
+	cgroup  uint64
 
 	phase                            simPhase
 	seq, tgid, tid                   uint32
@@ -422,6 +423,7 @@ func (k *simConn) emit(has events.Has, now, respOff, respEnd uint64, resp []byte
 		has |= events.HasConn
 		r.Conn = events.RawConn{Family: k.family, LocalPort: 80, RemotePort: 5000}
 		copy(r.Conn.Comm[:], "sim")
+		r.Conn.Cgroup = k.cgroup
 		k.announced = true
 	}
 	if k.anew {

@@ -143,12 +143,28 @@ func TestIdentity(t *testing.T) {
 			if got.Role != tt.want.Role || got.PID != simPID || got.TID != simTID || got.ProtoMinor != 1 || string(got.Host) != "example.org" {
 				t.Errorf("%+v", got)
 			}
-			want := &events.Conn{ID: 1<<48 | 1, Family: events.FamilyIPv4, Comm: "sim",
+			want := &events.Conn{ID: 1<<48 | 1, Family: events.FamilyIPv4, Comm: "sim", Cgroup: 7,
 				Local: events.Endpoint{Port: 80}, Remote: events.Endpoint{Port: 5000}}
 			if d := cmp.Diff(want, got.Conn); d != "" {
 				t.Errorf("connection (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// A connection that is passed to a process of the same command in another control
+// group has another description from there on.
+func TestPassedToAnotherGroup(t *testing.T) {
+	got := run(t, events.MaxHead, in(getRequest), out(okReply), func(s *sim) {
+		s.kernel.announced, s.kernel.cgroup = false, 8
+	}, in(getRequest), out(okReply), in(getRequest), out(okReply)).requests
+	if len(got) != 3 {
+		t.Fatalf("%d requests, want 3", len(got))
+	}
+	for i, want := range []uint64{7, 8, 8} {
+		if got[i].Conn.Cgroup != want {
+			t.Errorf("request %d: group %d, want %d", i+1, got[i].Conn.Cgroup, want)
+		}
 	}
 }
 

@@ -214,7 +214,7 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 		c.queue[0].flags |= events.FlagTimeUncertain
 	}
 	// Told again where another process has the connection.
-	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown || c.info.Comm != r.Conn.Name()) {
+	if r.Has&events.HasConn != 0 && (c.info == nil || c.info.Family == events.FamilyUnknown || c.info.Comm != r.Conn.Name() || c.info.Cgroup != r.Conn.Cgroup) {
 		c.info = r.Conn.Connection(r.ConnID)
 	}
 	if r.Has&events.HasStart != 0 {

@@ -86,14 +86,15 @@ type RawConn struct {
 	LocalPort, RemotePort uint16
 	LocalAddr, RemoteAddr [16]byte
 	// Comm is zero-terminated unless it fills all bytes.
-	Comm [16]byte
+	Comm   [16]byte
+	Cgroup uint64
 }
 
 // Layout of struct probe_record and struct probe_conn; a test in pkg/loader
 // compares it with the type information of the objects.
 const (
 	RecordLen = 112
-	ConnLen   = 64
+	ConnLen   = 72
 	MaxHead   = 512 // PROBE_HEAD_MAX
 )
 
@@ -177,6 +178,7 @@ func decodeConn(b []byte, c *RawConn) {
 	copy(c.LocalAddr[:], b[16:32])
 	copy(c.RemoteAddr[:], b[32:48])
 	copy(c.Comm[:], b[48:64])
+	c.Cgroup = le.Uint64(b[64:])
 	if c.Family == FamilyIPv6 && isV4Mapped(c.LocalAddr) && isV4Mapped(c.RemoteAddr) {
 		c.Family = FamilyIPv4
 		c.LocalAddr, c.RemoteAddr = fromV4Mapped(c.LocalAddr), fromV4Mapped(c.RemoteAddr)
@@ -206,6 +208,7 @@ func (c *RawConn) Connection(id uint64) *Conn {
 		Local:  Endpoint{Addr: c.LocalAddr, Port: c.LocalPort},
 		Remote: Endpoint{Addr: c.RemoteAddr, Port: c.RemotePort},
 		Comm:   commOf(&c.Comm),
+		Cgroup: c.Cgroup,
 	}
 }
 
@@ -252,5 +255,6 @@ func (c *RawConn) append(dst []byte) []byte {
 	copy(b[16:], c.LocalAddr[:])
 	copy(b[32:], c.RemoteAddr[:])
 	copy(b[48:], c.Comm[:])
+	le.PutUint64(b[64:], c.Cgroup)
 	return append(dst, b[:]...)
 }

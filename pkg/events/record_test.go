@@ -20,7 +20,7 @@ func sample() Record {
 		ReqHead: []byte("GET /hello HTTP/1.1\r\n\r\n"), RespData: []byte("HTTP/1.1 200 OK\r\n\r\n"),
 		Conn: RawConn{
 			Inode: 55, Family: FamilyIPv6, LocalPort: 8080, RemotePort: 50000,
-			LocalAddr: [16]byte{15: 1}, RemoteAddr: [16]byte{0: 0xfe, 15: 2}, Comm: [16]byte{'n', 'g', 'i', 'n', 'x'},
+			LocalAddr: [16]byte{15: 1}, RemoteAddr: [16]byte{0: 0xfe, 15: 2}, Comm: [16]byte{'n', 'g', 'i', 'n', 'x'}, Cgroup: 5<<32 | 6,
 		},
 	}
 }
@@ -186,13 +186,14 @@ func TestDecodeLayout(t *testing.T) {
 	le.PutUint16(conn[14:], 81)
 	conn[16], conn[32] = 1, 2
 	copy(conn[48:], "comm")
+	le.PutUint64(conn[64:], 78)
 	want := Record{
 		Has: HasStart | HasConn, Role: RoleClient, Seq: 11, PID: 12, TID: 13, ConnID: 100,
 		StartNS: 101, ReadNS: 102, TouchNS: 103, ReqOff: 104, ReqEnd: 105, NowNS: 106, PrevNS: 107,
 		RespOff: 108, RespEnd: 109, Tail: []byte("678"), TailOpen: true, PrevRough: true,
 		RespData: []byte("rr"), ReqHead: []byte("qqq"),
 		Conn: RawConn{Inode: 77, Family: FamilyIPv6, LocalPort: 80, RemotePort: 81,
-			LocalAddr: [16]byte{1}, RemoteAddr: [16]byte{2}, Comm: [16]byte{'c', 'o', 'm', 'm'}},
+			LocalAddr: [16]byte{1}, RemoteAddr: [16]byte{2}, Comm: [16]byte{'c', 'o', 'm', 'm'}, Cgroup: 78},
 	}
 	var got Record
 	if err := Decode(raw, &got); err != nil {
@@ -217,7 +218,7 @@ func TestConnection(t *testing.T) {
 			raw := sample().Conn
 			raw.Comm = [16]byte{}
 			copy(raw.Comm[:], tt.comm)
-			want := &Conn{ID: 9, Inode: 55, Family: FamilyIPv6, Comm: tt.want,
+			want := &Conn{ID: 9, Inode: 55, Family: FamilyIPv6, Comm: tt.want, Cgroup: 5<<32 | 6,
 				Local:  Endpoint{Addr: [16]byte{15: 1}, Port: 8080},
 				Remote: Endpoint{Addr: [16]byte{0: 0xfe, 15: 2}, Port: 50000}}
 			if d := cmp.Diff(want, raw.Connection(9)); d != "" {

@@ -85,6 +85,10 @@ type Conn struct {
 	// sent the request, not of the thread. Where it passed the connection on
 	// there is another Conn, with the same ID.
 	Comm string
+	// Cgroup is the id of that process's control group in the hierarchy of version
+	// 2 (the inode number of its directory), when this was told: it tells one that
+	// is gone by now. 0 if unknown; 1, the root, where the host uses version 1 only.
+	Cgroup uint64
 }
 
 // Wait is the time a request spent before the server read it. Zero where Known

@@ -80,6 +80,7 @@ type bpfConn struct {
 	Pad         [7]uint8
 	Tail        [8]uint8
 	Comm        [16]uint8
+	Cgroup      uint64
 	Begin       struct {
 		_           structs.HostLayout
 		Part        [10]uint64
@@ -147,6 +148,7 @@ type bpfProbeConn struct {
 	LocalAddr  [16]uint8
 	RemoteAddr [16]uint8
 	Comm       [16]uint8
+	Cgroup     uint64
 }
 
 type bpfProbeCount uint32
@@ -297,7 +299,7 @@ const (
 type bpfScratch struct {
 	_      structs.HostLayout
 	Rec    bpfProbeRecord
-	Data   [1224]uint8
+	Data   [1232]uint8
 	Gather [1024]uint8
 	Piece  struct {
 		_         structs.HostLayout

@@ -90,7 +90,7 @@ func TestLayoutOfEvents(t *testing.T) {
 	}
 	conn := bpfProbeConn{
 		Inode: 1 << 50, Family: 10, LocalPort: 0x1234, RemotePort: 0x5678,
-		LocalAddr: [16]uint8{1, 15: 2}, RemoteAddr: [16]uint8{3, 15: 4}, Comm: [16]uint8{'a', 'b', 14: 'z'},
+		LocalAddr: [16]uint8{1, 15: 2}, RemoteAddr: [16]uint8{3, 15: 4}, Comm: [16]uint8{'a', 'b', 14: 'z'}, Cgroup: 1<<62 + 1,
 	}
 	encoded := append(appendStruct(t, nil, raw), "HTTPGET"...)
 	encoded = appendStruct(t, encoded, conn)
@@ -107,7 +107,7 @@ func TestLayoutOfEvents(t *testing.T) {
 		Tail: []byte{4, 5, 6, 7, 8}, TailOpen: true, ReqHead: []byte("GET"), RespData: []byte("HTTP"),
 		Conn: events.RawConn{
 			Inode: conn.Inode, Family: events.FamilyIPv6, LocalPort: conn.LocalPort, RemotePort: conn.RemotePort,
-			LocalAddr: conn.LocalAddr, RemoteAddr: conn.RemoteAddr, Comm: conn.Comm,
+			LocalAddr: conn.LocalAddr, RemoteAddr: conn.RemoteAddr, Comm: conn.Comm, Cgroup: conn.Cgroup,
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

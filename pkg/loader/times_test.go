@@ -3,11 +3,14 @@
 package loader_test
 
 import (
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"probe/internal/testutil"
 	"probe/pkg/events"
 	"probe/pkg/loader"
 )
@@ -203,10 +206,13 @@ func expectIn(t *testing.T, what string, got uint64, want span) {
 }
 
 // A sweep runs in a task of the observer, and the end of a connection in any:
-// the connection has the command name of the task that has the request.
-func TestCommandOfUnanswered(t *testing.T) {
+// the connection has the command name and the control group of the task that has
+// the request.
+func TestProcessOfUnanswered(t *testing.T) {
 	eachSource(t, func(t *testing.T, source loader.Source) {
+		group := testutil.Groups(t).Make("probe-test-" + strconv.Itoa(os.Getpid()))
 		player := startChild(t)
+		group.Enter(player.pid)
 		obs := observe(t, loader.Options{Source: source, Server: true, Client: true, Comms: []string{player.comm}})
 		player.play(order{Scenario: "ask on a connection and keep it"})
 		obs.sweep(obs.clock.Now())
@@ -220,6 +226,9 @@ func TestCommandOfUnanswered(t *testing.T) {
 		for _, q := range obs.requests {
 			if q.Conn.Comm != player.comm {
 				t.Errorf("%s: command %q, want %q", q.Role, q.Conn.Comm, player.comm)
+			}
+			if q.Conn.Cgroup != group.ID {
+				t.Errorf("%s: group %d, want %d", q.Role, q.Conn.Cgroup, group.ID)
 			}
 		}
 	})
