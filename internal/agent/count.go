@@ -19,6 +19,7 @@ type alike struct {
 	port    uint16
 	status  uint16
 	comm    string
+	cgroup  uint64
 
 	name  *workload.Name
 	route string
@@ -37,7 +38,7 @@ func (a *Agent) alikeOf(q *events.Request) (like *alike, filled bool) {
 	like = &a.alike[(q.HeadID+3*uint64(q.Status)+5*uint64(q.PID))%alikeSlots]
 	return like, like.headID == q.HeadID && like.batchNS == a.batchNS &&
 		like.pid == q.PID && like.role == q.Role && like.port == q.Conn.Local.Port &&
-		like.status == q.Status && like.comm == q.Conn.Comm
+		like.status == q.Status && like.comm == q.Conn.Comm && like.cgroup == q.Conn.Cgroup
 }
 
 // nameRequest receives every rebuilt exchange from the tracker: it names it and
@@ -63,7 +64,7 @@ func (a *Agent) nameRequest(q *events.Request) {
 	}
 	*like = alike{
 		headID: q.HeadID, batchNS: a.batchNS, pid: q.PID, role: q.Role, port: q.Conn.Local.Port,
-		status: q.Status, comm: q.Conn.Comm, name: name,
+		status: q.Status, comm: q.Conn.Comm, cgroup: q.Conn.Cgroup, name: name,
 	}
 	a.count(q, name, &like.place)
 	like.route = q.Route

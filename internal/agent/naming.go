@@ -150,7 +150,7 @@ func (a *Agent) namesOf(q *events.Request) (*workload.Name, bool) {
 	if !known || a.trace == nil || by.PID == 0 {
 		return name, known
 	}
-	holder, known := a.names.Resolve(by.PID, 0, by.Name(), a.batchNS)
+	holder, known := a.names.Resolve(workload.Process{PID: by.PID, Comm: by.Name()}, a.batchNS)
 	if known {
 		takeHolder(by, holder)
 	}
@@ -160,9 +160,9 @@ func (a *Agent) namesOf(q *events.Request) (*workload.Name, bool) {
 // provisional names as well as it can be done without waiting.
 func (a *Agent) provisional(q *events.Request) *workload.Name {
 	if by := &q.Times.PushedBy; a.trace != nil && by.PID != 0 {
-		takeHolder(by, a.names.Provisional(by.PID, 0, by.Name(), a.batchNS))
+		takeHolder(by, a.names.Provisional(workload.Process{PID: by.PID, Comm: by.Name()}, a.batchNS))
 	}
-	return a.names.Provisional(q.PID, servedPort(q.Conn, q.Role), q.Conn.Comm, a.batchNS)
+	return a.names.Provisional(processAt(q.Conn, q.Role, q.PID), a.batchNS)
 }
 
 // takeHolder: without a group the process was gone, and the name is no more than
@@ -175,20 +175,22 @@ func takeHolder(by *events.Pusher, name *workload.Name) {
 
 // nameOf names the process at our end of a connection; false: not known yet.
 func (a *Agent) nameOf(c *events.Conn, role events.Role, pid uint32) (*workload.Name, bool) {
-	return a.names.Resolve(pid, servedPort(c, role), c.Comm, a.batchNS)
+	return a.names.Resolve(processAt(c, role, pid), a.batchNS)
 }
 
-// servedPort: a server is also named by the port it listens on.
-func servedPort(c *events.Conn, role events.Role) uint16 {
+// processAt: a server is also named by the port it listens on.
+func processAt(c *events.Conn, role events.Role, pid uint32) workload.Process {
+	p := workload.Process{PID: pid, Comm: c.Comm, Group: c.Cgroup}
 	if role == events.RoleServer {
-		return c.Local.Port
+		p.Port = c.Local.Port
 	}
-	return 0
+	return p
 }
 
 // report hands over the counters of names and filters.
 func (n *naming) report(add func(name string, value uint64)) {
 	w := n.Stats()
+	add("workload.by_cgroup", w.ByGroup)
 	add("workload.fallback_comm", w.FallbackComm)
 	add("workload.evicted", w.Evicted)
 	add("workload.held", n.total)

@@ -6,8 +6,8 @@ import "time"
 
 // How long the pipeline sleeps between two drains of the ring (docs/adr/0002).
 const (
-	// liveDrain is while few records come: a trace is live, and a process that
-	// ends soon can still be looked up.
+	// liveDrain is while few records come: a trace is live, and of a process that
+	// ends soon the program can still be looked up, not only its unit.
 	liveDrain = 4 * time.Millisecond
 	// quietDrains is after how many empty ones the pipeline does not look any more,
 	// but waits for a record; at most for longestWait, because others ask it, too.

@@ -3,6 +3,7 @@
 package agent_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,6 +35,7 @@ type agentSettings struct {
 	ShutdownTimeout time.Duration
 	// SnapshotInterval is between two looks at the host, 0 for none.
 	SnapshotInterval time.Duration
+	Role             string // server unless told otherwise
 }
 
 func agentMain() int {
@@ -49,7 +51,7 @@ func agentMain() int {
 		level = slog.LevelDebug
 	}
 	o := agent.Options{
-		Role: "server", Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: s.PIDs,
+		Role: cmp.Or(s.Role, "server"), Source: "auto", Dialect: "dogstatsd", Statsd: s.Statsd, PIDs: s.PIDs,
 		Interval: killInterval, ShutdownTimeout: s.ShutdownTimeout, Listen: s.Listen,
 		LockDir: s.LockDir, StateDir: s.StateDir, ReadyFile: s.ReadyFile, Trace: s.Trace, JSON: !s.Text, Query: s.Query,
 		Export: agent.ExportOptions{SpoolDir: s.SpoolDir}, SnapshotInterval: s.SnapshotInterval,

@@ -23,7 +23,7 @@ var wanted = []struct {
 	{privilege.BPF, "capability.bpf", true, "loads programs and maps", "programs cannot be loaded"},
 	{privilege.Perfmon, "capability.perfmon", true, "lets programs read memory of the kernel", "programs cannot be loaded"},
 	{privilege.SysPtrace, "capability.sys_ptrace", false, "reads the executable of any process, for names", "services of other users are named by their command name only"},
-	{privilege.DACReadSearch, "capability.dac_read_search", false, "reads the files of container runtimes, for names", "containers may have no names"},
+	{privilege.DACReadSearch, "capability.dac_read_search", false, "reads the files of container runtimes, for names", "containers may have no names, and processes that end at once no unit"},
 }
 
 func (h host) capabilities(self process) []Check {

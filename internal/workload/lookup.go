@@ -11,17 +11,20 @@ type job struct {
 	group   group
 	names   Names
 	nowNS   uint64
+	// told: the group is the one that the kernel side told.
+	told bool
 	// judge: only the container's names are wanted, for a filter.
 	judge bool
 }
 
 // begin finds out what /proc tells, and has the rest looked up.
-func (r *Resolver) begin(e *entry, comm string, nowNS uint64) {
+func (r *Resolver) begin(e *entry, p *Process, nowNS uint64) {
 	delete(r.waiting, e.key)
-	j := r.look(e.key, comm, nowNS)
+	j := r.look(p, nowNS)
+	e.name, e.comms, e.groups = nil, [2]string{p.Comm}, [2]uint64{p.Group}
 	e.process, e.checkedNS, e.provisional = j.process, nowNS, false
 	if r.complete(&j) {
-		r.settle(e, &j.names)
+		r.settle(e, &j)
 		return
 	}
 	w := &waiting{job: j, sinceNS: nowNS}
@@ -30,22 +33,25 @@ func (r *Resolver) begin(e *entry, comm string, nowNS uint64) {
 }
 
 // again looks up a process once more that keeps its name meanwhile.
-func (r *Resolver) again(e *entry, comm string, nowNS uint64) {
+func (r *Resolver) again(e *entry, p *Process, nowNS uint64) {
 	if r.waiting[e.key] != nil {
 		return
 	}
-	if j := r.look(e.key, comm, nowNS); !r.complete(&j) && r.lookups.submit(j) {
+	if j := r.look(p, nowNS); !r.complete(&j) && r.lookups.submit(j) {
 		e.provisional = true
 		r.waiting[e.key] = &waiting{job: j, sinceNS: nowNS, queued: true}
 	}
 }
 
 // look reads three small files of /proc.
-func (r *Resolver) look(key uint64, comm string, nowNS uint64) job {
-	j := job{key: key, nowNS: nowNS}
-	j.process, j.group = r.proc.look(pidOf(key))
+func (r *Resolver) look(p *Process, nowNS uint64) job {
+	j := job{key: p.key(), nowNS: nowNS}
+	j.process, j.group = r.proc.look(p.PID)
+	if j.group == (group{}) {
+		j.group, j.told = r.told.group(p.Group), true
+	}
 	j.names.takeGroup(j.group)
-	j.names.Exe, j.names.Program, j.names.Comm = j.process.exe, exeName(j.process.exe), comm
+	j.names.Exe, j.names.Program, j.names.Comm = j.process.exe, exeName(j.process.exe), p.Comm
 	return j
 }
 
@@ -92,12 +98,11 @@ func (r *Resolver) await(e *entry, nowNS uint64) (*Name, bool) {
 
 // Provisional is Resolve for who cannot wait: it gives a provisional name where
 // the right one is not known yet.
-func (r *Resolver) Provisional(pid uint32, port uint16, comm string, nowNS uint64) *Name {
-	if name, known := r.Resolve(pid, port, comm, nowNS); known {
+func (r *Resolver) Provisional(p Process, nowNS uint64) *Name {
+	if name, known := r.Resolve(p, nowNS); known {
 		return name
 	}
-	key := uint64(pid)<<16 | uint64(port)
-	return r.provisionalName(&r.entries[r.index[key]], r.waiting[key])
+	return r.provisionalName(&r.entries[r.index[p.key()]], r.waiting[p.key()])
 }
 
 // provisionalName is made of what /proc tells without waiting.
@@ -128,13 +133,14 @@ func (r *Resolver) Poll() {
 
 func (r *Resolver) take(j *job) {
 	i, known := r.index[j.key]
-	if !known || r.waiting[j.key] == nil || r.entries[i].process != j.process {
+	w := r.waiting[j.key]
+	if !known || w == nil || w.job.process != j.process || w.job.group != j.group {
 		return // the entry has left, or is another process by now
 	}
 	delete(r.waiting, j.key)
 	e := &r.entries[i]
 	if e.name == nil {
-		r.settle(e, &j.names)
+		r.settle(e, j)
 		return
 	}
 	before := e.name.Service
@@ -147,10 +153,14 @@ func (r *Resolver) take(j *job) {
 	}
 }
 
-func (r *Resolver) settle(e *entry, n *Names) {
-	if n.named() || n.Program != "" {
+func (r *Resolver) settle(e *entry, j *job) {
+	n := &j.names
+	switch {
+	case n.named() && j.told:
+		r.byGroup.Add(1)
+	case n.named() || n.Program != "":
 		r.resolved.Add(1)
-	} else {
+	default:
 		r.fallbackComm.Add(1)
 	}
 	e.nameless = n.ContainerID != "" && n.Container == "" && n.Pod == ""

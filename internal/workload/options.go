@@ -13,6 +13,7 @@ import (
 const (
 	defaultProcRoot   = "/proc"
 	defaultHostRoot   = "/"
+	defaultSysRoot    = "/sys"
 	defaultMaxEntries = 16384
 
 	// recheckInterval is how long a name is used before the process behind the
@@ -69,6 +70,9 @@ type Options struct {
 	// HostRoot is where the host's file system is mounted, for the files of
 	// container runtimes. Default /.
 	HostRoot string
+	// SysRoot is where the host's sysfs is mounted, with the control groups below
+	// it. Default /sys.
+	SysRoot string
 	// Rules choose service names before the policy does; the first that matches.
 	Rules []Rule
 	// Tags reduces an Origin to what a series is told apart by. Nil: to nothing.
@@ -85,10 +89,11 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// OptionsFromEnv returns Options with the roots of HOST_PROC and HOST_ROOT, the
-// variables that tell a program in a container where the host's are mounted.
+// OptionsFromEnv returns Options with the roots of HOST_PROC, HOST_ROOT and
+// HOST_SYS, the variables that tell a program in a container where the host's are
+// mounted.
 func OptionsFromEnv(getenv func(string) string) Options {
-	return Options{ProcRoot: getenv("HOST_PROC"), HostRoot: getenv("HOST_ROOT")}
+	return Options{ProcRoot: getenv("HOST_PROC"), HostRoot: getenv("HOST_ROOT"), SysRoot: getenv("HOST_SYS")}
 }
 
 func (o Options) withDefaults() Options {
@@ -97,6 +102,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HostRoot == "" {
 		o.HostRoot = defaultHostRoot
+	}
+	if o.SysRoot == "" {
+		o.SysRoot = defaultSysRoot
 	}
 	if o.MaxEntries <= 0 {
 		o.MaxEntries = defaultMaxEntries

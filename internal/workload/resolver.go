@@ -3,9 +3,9 @@
 // Package workload names the service behind a process, and the container and
 // pod it runs in, from files only.
 //
-// resolver.go is the bounded cache of processes and lookup.go what fills it;
-// containers.go is that of containers. proc.go and files.go read, cgroup.go,
-// labels.go, podname.go and program.go parse. names.go is the policy of service
+// resolver.go is the bounded cache of processes, lookup.go what fills it and
+// recheck.go what doubts it; containers.go is that of containers. proc.go, told.go
+// and files.go read, cgroup.go, labels.go, podname.go and program.go parse. names.go is the policy of service
 // names and rules.go the user's; kubelet.go asks the kubelet; filter.go says
 // whether a process is wanted.
 //
@@ -18,7 +18,6 @@ package workload
 
 import (
 	"sync/atomic"
-	"time"
 
 	"probe/pkg/events"
 )
@@ -28,6 +27,7 @@ import (
 type Resolver struct {
 	opt        Options
 	proc       procReader
+	told       *toldGroups
 	containers *containers
 	lookups    lookups
 	index      map[uint64]int32 // key → position in entries
@@ -41,6 +41,7 @@ type Resolver struct {
 
 	resolved     atomic.Uint64
 	fallbackComm atomic.Uint64
+	byGroup      atomic.Uint64
 	evicted      atomic.Uint64
 	rechecked    atomic.Uint64
 	renamed      atomic.Uint64
@@ -48,6 +49,20 @@ type Resolver struct {
 	corrected    atomic.Uint64
 	count        atomic.Int64
 }
+
+// Process is what the kernel side tells of a process.
+type Process struct {
+	// PID is its tgid in the initial pid namespace.
+	PID uint32
+	// Port is where it listens as a server; 0 as a client.
+	Port uint16
+	// Comm is its command name.
+	Comm string
+	// Group is the id of its control group of version 2; 0 if that is not known.
+	Group uint64
+}
+
+func (p *Process) key() uint64 { return uint64(p.PID)<<16 | uint64(p.Port) }
 
 // Name is what a process is called; it never changes.
 type Name struct {
@@ -59,7 +74,7 @@ type Name struct {
 	Tags events.OriginKey
 	// Cgroup is the path of the control group that shares out CPU time, as
 	// /proc/PID/cgroup has it, at most its last 512 bytes. Empty: the process was
-	// gone, or may not be read.
+	// gone, or may not be read, and the kernel side has not told it.
 	Cgroup string
 }
 
@@ -70,6 +85,7 @@ type entry struct {
 	checkedNS   uint64
 	usedNS      uint64
 	comms       [2]string // command names that it was looked at under
+	groups      [2]uint64 // ... and in which groups
 	used        bool      // since the hand last passed
 	provisional bool
 	nameless    bool // in a container whose names nobody knows
@@ -85,8 +101,9 @@ type waiting struct {
 // Stats are totals since New.
 type Stats struct {
 	// Resolved names came from /proc and files, FallbackComm names from the
-	// command name because the process was already gone or could not be read.
-	Resolved, FallbackComm uint64
+	// command name because the process was already gone or could not be read,
+	// ByGroup names from the control group that the kernel side told of such a one.
+	Resolved, FallbackComm, ByGroup uint64
 	// Evicted entries made room for others.
 	Evicted uint64
 	// Rechecked counts looks at a known pid, Renamed those that found another
@@ -112,6 +129,7 @@ func New(opts Options) *Resolver {
 	r := &Resolver{
 		opt:        opts,
 		proc:       newProcReader(opts.ProcRoot),
+		told:       newToldGroups(opts.SysRoot),
 		containers: newContainers(hostFiles{opts.HostRoot}, opts.Kubelet),
 		index:      make(map[uint64]int32),
 		waiting:    make(map[uint64]*waiting),
@@ -121,11 +139,13 @@ func New(opts Options) *Resolver {
 }
 
 // Close ends the workers; one that waits for a file ends when it can.
-func (r *Resolver) Close() { r.lookups.close() }
+func (r *Resolver) Close() {
+	r.lookups.close()
+	r.told.close()
+}
 
-// Resolve returns the name of process pid (a tgid of the initial pid namespace)
-// as a server on port, or as a client with port 0. The service is, by the first
-// that there is:
+// Resolve returns the name of a process. The service is, by the first that there
+// is:
 //
 //   - the name of the first rule that matches
 //   - the workload and container of a pod: "shop/api"
@@ -136,18 +156,21 @@ func (r *Resolver) Close() { r.lookups.close() }
 //     port unless 0: "redis-server-6379", "python3:app.py-8000", "curl"
 //   - if the process cannot be read, comm in place of the executable
 //
+// Of a process that cannot be read, being gone perhaps, the control group that the
+// kernel side told says container and unit.
+//
 // False: it is not known yet; ask again soon, at the latest after a second
 // there is one. nowNS is the present time on any monotonic clock in nanoseconds.
 //
 // A known pair costs one map look-up and allocates nothing; a new one costs
 // three small reads from /proc, which wait for nobody. A name stays as long as
 // the process lives, and after it, until another process has its pid: that is
-// seen at once where comm differs, else within ten seconds. Forget ends that.
-func (r *Resolver) Resolve(pid uint32, port uint16, comm string, nowNS uint64) (*Name, bool) {
-	key := uint64(pid)<<16 | uint64(port)
-	i, known := r.index[key]
+// seen at once where comm or group differs, else within ten seconds. Forget ends
+// that.
+func (r *Resolver) Resolve(p Process, nowNS uint64) (*Name, bool) {
+	i, known := r.index[p.key()]
 	if !known {
-		i = r.insert(key, comm, nowNS)
+		i = r.insert(&p, nowNS)
 	}
 	e := &r.entries[i]
 	e.used, e.usedNS = known, nowNS
@@ -157,26 +180,11 @@ func (r *Resolver) Resolve(pid uint32, port uint16, comm string, nowNS uint64) (
 	// Signed: events of several CPUs arrive slightly out of order.
 	switch {
 	case int64(nowNS-e.checkedNS) >= int64(recheckInterval):
-		r.recheck(e, comm, nowNS)
-	case e.isDoubted(comm):
-		r.doubt(e, comm, nowNS)
+		r.recheck(e, &p, nowNS)
+	case e.isDoubted(&p):
+		r.doubt(e, &p, nowNS)
 	}
 	return e.name, e.name != nil
-}
-
-// isDoubted: a name of another command may mean another process, or another
-// program of the same, or only another thread.
-func (e *entry) isDoubted(comm string) bool {
-	return comm != "" && comm != e.comms[0] && comm != e.comms[1]
-}
-
-// doubt looks at once. Its share of the budget is bounded: threads may have as
-// many names as they like.
-func (r *Resolver) doubt(e *entry, comm string, nowNS uint64) {
-	if r.recheckWindowOver(nowNS) || r.doubts < maxDoubtsPerSecond {
-		r.doubts++
-		r.recheck(e, comm, nowNS)
-	}
 }
 
 // Stats returns the counters.
@@ -184,6 +192,7 @@ func (r *Resolver) Stats() Stats {
 	s := Stats{
 		Resolved:          r.resolved.Load(),
 		FallbackComm:      r.fallbackComm.Load(),
+		ByGroup:           r.byGroup.Load(),
 		Evicted:           r.evicted.Load(),
 		Rechecked:         r.rechecked.Load(),
 		Renamed:           r.renamed.Load(),
@@ -202,7 +211,7 @@ func (r *Resolver) Stats() Stats {
 	return s
 }
 
-func (r *Resolver) insert(key uint64, comm string, nowNS uint64) int32 {
+func (r *Resolver) insert(p *Process, nowNS uint64) int32 {
 	i := int32(len(r.entries))
 	if len(r.entries) < r.opt.MaxEntries {
 		r.entries = append(r.entries, entry{})
@@ -213,9 +222,9 @@ func (r *Resolver) insert(key uint64, comm string, nowNS uint64) int32 {
 		delete(r.waiting, r.entries[i].key)
 		r.evicted.Add(1)
 	}
-	r.index[key] = i
-	r.entries[i] = entry{key: key, comms: [2]string{comm}}
-	r.begin(&r.entries[i], comm, nowNS)
+	r.index[p.key()] = i
+	r.entries[i] = entry{key: p.key()}
+	r.begin(&r.entries[i], p, nowNS)
 	return i
 }
 
@@ -250,40 +259,6 @@ func (r *Resolver) Forget(nowNS uint64) {
 		r.entries = r.entries[:last]
 	}
 	r.count.Store(int64(len(r.entries)))
-}
-
-// recheck looks whether the entry's pid still belongs to the same process and
-// names the new one if not. Over the budget the entry stays due.
-func (r *Resolver) recheck(e *entry, comm string, nowNS uint64) {
-	r.recheckWindowOver(nowNS)
-	if r.rechecks >= maxRechecksPerSecond {
-		return
-	}
-	r.rechecks++
-	r.rechecked.Add(1)
-	e.checkedNS = nowNS
-	if e.isDoubted(comm) {
-		e.comms[0], e.comms[1] = comm, e.comms[0]
-	}
-	process := r.proc.identity(pidOf(e.key))
-	switch {
-	case process.startTicks == 0: // gone; the last requests of the dead still arrive
-	case !e.process.matches(process):
-		r.renamed.Add(1)
-		e.name, e.comms = nil, [2]string{comm}
-		r.begin(e, comm, nowNS)
-	case e.nameless: // perhaps somebody knows by now
-		r.again(e, comm, nowNS)
-	}
-}
-
-// recheckWindowOver begins a new second of the budget where one is over.
-func (r *Resolver) recheckWindowOver(nowNS uint64) bool {
-	if nowNS-r.recheckWindowNS < uint64(time.Second) {
-		return false
-	}
-	r.recheckWindowNS, r.rechecks, r.doubts = nowNS, 0, 0
-	return true
 }
 
 func pidOf(key uint64) uint32  { return uint32(key >> 16) }

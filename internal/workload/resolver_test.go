@@ -115,7 +115,7 @@ func newResolver(t testing.TB, o Options) *Resolver {
 func resolve(t testing.TB, r *Resolver, pid uint32, port uint16, comm string, nowNS uint64) *Name {
 	t.Helper()
 	for range 2000 {
-		if name, known := r.Resolve(pid, port, comm, nowNS); known {
+		if name, known := r.Resolve(Process{PID: pid, Port: port, Comm: comm}, nowNS); known {
 			return name
 		}
 		time.Sleep(time.Millisecond)
@@ -357,7 +357,7 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	r := newResolver(t, Options{})
 	pid := uint32(os.Getpid())
 	serviceOf(t, r, pid, 80, "", at(0))
-	if n := testing.AllocsPerRun(100, func() { r.Resolve(pid, 80, "", at(0)) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { r.Resolve(Process{PID: pid, Port: 80, Comm: ""}, at(0)) }); n != 0 {
 		t.Errorf("a hit allocates %v times", n)
 	}
 }
@@ -365,7 +365,7 @@ func TestHitDoesNotAllocate(t *testing.T) {
 func BenchmarkResolveHit(b *testing.B) {
 	r := newResolver(b, Options{ProcRoot: b.TempDir()})
 	for pid := range uint32(1000) {
-		r.Resolve(pid, 80, "x", at(0))
+		r.Resolve(Process{PID: pid, Port: 80, Comm: "x"}, at(0))
 	}
 	b.ReportAllocs()
 	pid := uint32(0)
@@ -373,7 +373,7 @@ func BenchmarkResolveHit(b *testing.B) {
 		if pid++; pid == 1000 {
 			pid = 0
 		}
-		r.Resolve(pid, 80, "x", at(0))
+		r.Resolve(Process{PID: pid, Port: 80, Comm: "x"}, at(0))
 	}
 }
 
@@ -383,7 +383,7 @@ func BenchmarkResolveFirstSight(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		port++
-		r.Resolve(pid, port, "x", at(0))
+		r.Resolve(Process{PID: pid, Port: port, Comm: "x"}, at(0))
 	}
 }
 
@@ -393,6 +393,6 @@ func BenchmarkResolveRecheck(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		nowNS += uint64(recheckInterval)
-		r.Resolve(pid, 80, "x", nowNS)
+		r.Resolve(Process{PID: pid, Port: 80, Comm: "x"}, nowNS)
 	}
 }

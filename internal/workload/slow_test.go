@@ -44,11 +44,11 @@ func TestSlowFiles(t *testing.T) {
 		Renamed: func(from, to string) { renamed = append(renamed, from, to) }})
 	// Until there is a name there is none; then it is provisional, and counted.
 	for _, d := range []time.Duration{0, maxWait / 2, maxWait - 1} {
-		if name, known := r.Resolve(7, 80, "server", at(d)); known {
+		if name, known := r.Resolve(Process{PID: 7, Port: 80, Comm: "server"}, at(d)); known {
 			t.Fatalf("after %v: %+v", d, name)
 		}
 	}
-	name, known := r.Resolve(7, 80, "server", at(maxWait))
+	name, known := r.Resolve(Process{PID: 7, Port: 80, Comm: "server"}, at(maxWait))
 	if !known || name.Service != "server-80" || name.Origin == nil || name.Origin.ContainerID != testID {
 		t.Fatalf("after %v: %+v", maxWait, name)
 	}
@@ -68,7 +68,7 @@ func TestSlowFiles(t *testing.T) {
 	}
 	// The next process of the container is known at once.
 	proc.start(fakeProcess{pid: 8, start: 2, exe: "/server", cgroup: l.cgroup})
-	if name, known := r.Resolve(8, 80, "server", at(maxWait)); !known || name.Service != "shop/api" {
+	if name, known := r.Resolve(Process{PID: 8, Port: 80, Comm: "server"}, at(maxWait)); !known || name.Service != "shop/api" {
 		t.Errorf("second process of the container: %+v", name)
 	}
 }
@@ -90,10 +90,10 @@ func TestHangingFilesOfOthers(t *testing.T) {
 				time.AfterFunc(100*time.Millisecond, func() { f.Close() })
 			}
 		})
-		r.Resolve(pid+1, 80, "python3", at(0))
+		r.Resolve(Process{PID: pid + 1, Port: 80, Comm: "python3"}, at(0))
 	}
 	proc.start(fakeProcess{pid: 100, start: 1, exe: "/server", cgroup: l.cgroup})
-	if name, known := r.Resolve(100, 80, "server", at(0)); known {
+	if name, known := r.Resolve(Process{PID: 100, Port: 80, Comm: "server"}, at(0)); known {
 		t.Fatalf("%+v while all workers hang", name)
 	}
 	for pid := range uint32(hanging) {
@@ -102,7 +102,7 @@ func TestHangingFilesOfOthers(t *testing.T) {
 		}
 	}
 	for range 500 {
-		if name, known := r.Resolve(100, 80, "server", at(0)); known {
+		if name, known := r.Resolve(Process{PID: 100, Port: 80, Comm: "server"}, at(0)); known {
 			if name.Service != "shop/api" {
 				t.Errorf("service %q", name.Service)
 			}
@@ -119,10 +119,10 @@ func TestNameInTimeIsTheOnlyOne(t *testing.T) {
 	proc := newFakeProc(t)
 	proc.start(fakeProcess{pid: 7, start: 1, exe: "/server", cgroup: l.cgroup})
 	r, release := stuckResolver(t, Options{ProcRoot: proc.root, HostRoot: l.hostRoot(t)})
-	r.Resolve(7, 80, "server", at(0))
+	r.Resolve(Process{PID: 7, Port: 80, Comm: "server"}, at(0))
 	proc.kill(7) // short-lived
 	release()
-	if name, known := r.Resolve(7, 80, "server", at(1)); !known || name.Service != "shop/api" {
+	if name, known := r.Resolve(Process{PID: 7, Port: 80, Comm: "server"}, at(1)); !known || name.Service != "shop/api" {
 		t.Errorf("name %+v of a process that is gone", name)
 	}
 	if s := r.Stats(); s.Provisional != 0 || s.Corrected != 0 {
@@ -136,18 +136,18 @@ func TestFullQueue(t *testing.T) {
 	const pids = maxJobs + 1
 	for pid := range uint32(pids) {
 		proc.start(fakeProcess{pid: pid + 1, start: 1, exe: "/usr/bin/python3", args: []string{"python3", "/app.py"}})
-		r.Resolve(pid+1, 80, "python3", at(0))
+		r.Resolve(Process{PID: pid + 1, Port: 80, Comm: "python3"}, at(0))
 	}
 	if got := r.Stats().QueueFull; got != 1 {
 		t.Errorf("%d look-ups found no room, want 1", got)
 	}
 	release()
-	r.Resolve(pids, 80, "python3", at(1)) // asks again
+	r.Resolve(Process{PID: pids, Port: 80, Comm: "python3"}, at(1)) // asks again
 	release()
 	if got := serviceOf(t, r, pids, 80, "python3", at(1)); got != "python3:app.py-80" {
 		t.Errorf("service %q", got)
 	}
-	if got := r.Provisional(pids, 81, "python3", at(1)).Service; got != "python3-81" {
+	if got := r.Provisional(Process{PID: pids, Port: 81, Comm: "python3"}, at(1)).Service; got != "python3-81" {
 		t.Errorf("Provisional() = %q", got)
 	}
 }
@@ -158,7 +158,7 @@ func TestNamelessContainerIsLookedUpAgain(t *testing.T) {
 	proc, root := newFakeProc(t), t.TempDir()
 	proc.start(fakeProcess{pid: 7, start: 1, exe: "/server", cgroup: l.cgroup})
 	r, release := stuckResolver(t, Options{ProcRoot: proc.root, HostRoot: root})
-	r.Resolve(7, 80, "server", at(0))
+	r.Resolve(Process{PID: 7, Port: 80, Comm: "server"}, at(0))
 	release()
 	if got := serviceOf(t, r, 7, 80, "server", at(1)); got != "server-80" {
 		t.Fatalf("service %q without files", got)
@@ -173,7 +173,7 @@ func TestNamelessContainerIsLookedUpAgain(t *testing.T) {
 	if err := os.WriteFile(path, []byte(criConfig), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r.Resolve(7, 80, "server", at(recheckInterval))
+	r.Resolve(Process{PID: 7, Port: 80, Comm: "server"}, at(recheckInterval))
 	release()
 	r.Poll()
 	if got := serviceOf(t, r, 7, 80, "server", at(recheckInterval)); got != "shop/api" {
