@@ -125,15 +125,12 @@ func inContainer(t *testing.T, args ...string) *exec.Cmd {
 	return exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", enter, "sh", bundle, id)
 }
 
-// The least-privilege pod in a real container: it counts every request of a
-// process of the host.
-func TestLeastPrivilegeContainer(t *testing.T) {
-	const n = 30
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }))
-	defer server.Close()
-	cmd := inContainer(t, "run", "--detail", "full", "--interval", "100ms", "--pid", strconv.Itoa(os.Getpid()), "--statsd", "stdout:")
-	var out, log lockedBuffer
-	cmd.Stdout, cmd.Stderr = &out, &log
+// startInContainer starts the program there and waits until it is attached.
+func startInContainer(t *testing.T, args ...string) (out, log *lockedBuffer, stop func()) {
+	t.Helper()
+	cmd := inContainer(t, args...)
+	out, log = &lockedBuffer{}, &lockedBuffer{}
+	cmd.Stdout, cmd.Stderr = out, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +146,24 @@ func TestLeastPrivilegeContainer(t *testing.T) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+	return out, log, func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil { // crun passes it on
+			t.Fatal(err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("probe: %v\n%s", err, log.String())
+		}
+	}
+}
+
+// The least-privilege pod in a real container: it counts every request of a
+// process of the host.
+func TestLeastPrivilegeContainer(t *testing.T) {
+	const n = 30
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }))
+	defer server.Close()
+	out, log, stop := startInContainer(t, "run", "--detail", "full", "--interval", "100ms", "--pid", strconv.Itoa(os.Getpid()), "--statsd", "stdout:")
 	for range n {
 		response, err := http.Get(server.URL)
 		if err != nil {
@@ -157,12 +172,7 @@ func TestLeastPrivilegeContainer(t *testing.T) {
 		response.Body.Close()
 		time.Sleep(20 * time.Millisecond)
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil { // crun passes it on
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("probe: %v\n%s", err, log.String())
-	}
+	stop()
 	sum := 0
 	for _, match := range regexp.MustCompile(`(?m)\.http\.server\..*\.requests:(\d+)\|c`).FindAllStringSubmatch(out.String(), -1) {
 		k, err := strconv.Atoi(match[1])
