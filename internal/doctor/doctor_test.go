@@ -94,6 +94,8 @@ func TestFileChecks(t *testing.T) {
 		{"user namespace of a container", map[string]string{"proc/self/uid_map": "0 100000 65536\n"}, host.userNamespace, Broken, "run in the host's"},
 		{"two ranges", map[string]string{"proc/self/uid_map": "0 1000 1\n1 100000 65536\n"}, host.userNamespace, Broken, "run in the host's"},
 		{"no user namespaces", nil, host.userNamespace, Fine, "none"},
+		{"readable", map[string]string{"proc/1/exe": "->/sbin/init", "proc/20/exe": "->/bin/x"}, func(h host) Check { return h.names(none) }, Fine, "2 of 2"},
+		{"hidden", map[string]string{"proc/20/exe": "->/bin/x"}, func(h host) Check { return h.names(none) }, Degraded, "hidepid"},
 		{"seccomp", nil, func(h host) Check { return h.seccomp(process{seccomp: "2"}) }, Fine, "filter"},
 		{"containerd", map[string]string{"run/containerd/io.containerd.runtime.v2.task/k8s.io/x/config.json": "{}"}, host.containerFiles, Fine, "containerd"},
 		{"no runtime", nil, host.containerFiles, Fine, "no container runtime"},

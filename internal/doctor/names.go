@@ -113,7 +113,10 @@ func (h host) names(self process) Check {
 		}
 	}
 	found := fmt.Sprintf("%d of %d executables readable", seen-refused, seen)
+	_, err = os.Lstat(h.proc("1"))
 	switch {
+	case errors.Is(err, fs.ErrNotExist): // every pid namespace has one
+		return degraded(name, "processes of others are hidden (hidepid)", "services of others are named by their command name only", grant(privilege.SysPtrace, self))
 	case refused == 0:
 		return fine(name, found, "services are named by unit, executable and port")
 	case self.effective.Has(privilege.SysPtrace):
