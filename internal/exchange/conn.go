@@ -24,6 +24,7 @@ type conn struct {
 	// body; 0: nothing yet.
 	refusedEnd uint64
 	evictedEnd uint64 // the same of the last request refused for want of room
+	startedEnd uint64 // ... and of the last one counted as started, which may be told again
 	reqPos     uint64 // request bytes known to be of the requests so far
 	openEnd    bool   // ... and more may be: the end of the last one is not known
 	unsure     bool   // responses may be paired wrongly: records were lost
@@ -170,7 +171,7 @@ func (t *Tracker) beginAnew(c *conn) {
 		t.drop(c)
 	}
 	c.unsure, c.refused, c.openEnd, c.sureEnd, c.tunnel = false, false, false, false, false
-	c.reqFalse, c.refusedEnd, c.evictedEnd, c.reqPos, c.respPos = 0, 0, 0, 0, 0
+	c.reqFalse, c.refusedEnd, c.evictedEnd, c.startedEnd, c.reqPos, c.respPos = 0, 0, 0, 0, 0, 0
 	c.sureResp = false
 }
 

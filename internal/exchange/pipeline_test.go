@@ -111,3 +111,17 @@ func TestNoAnswerMakesUnsure(t *testing.T) {
 		}
 	}
 }
+
+// Bytes behind the end of a response, which no request explains, are not the answer to
+// a request that came after them; and a request that is told again counts once.
+func TestMoreThanItSays(t *testing.T) {
+	long := reply(201, large)
+	next := []step{sweepOld(), out(reply(202, "")), in(get("/3")), out(reply(203, "")), end()}
+	first, third := ok(get("/1"), long), ok(get("/3"), reply(203, ""))
+	runScripts(t, []script{
+		{name: "swept with the next request", steps: append([]step{in(get("/1")), out(long[:600], long[600:]+"and more than a status line"), in(get("/2"))}, next...),
+			want: []seen{first.with(events.FlagTimeUncertain), ok(get("/2"), reply(202, "")).with(uncertain), third}},
+		{name: "... which was read before the call returned", steps: append([]step{in(get("/1")), sending(okReply + "\r\n"), in(get("/2")), sweepOld(), out(okReply + "\r\n")}, next...),
+			want: []seen{ok(get("/1"), okReply), ok(get("/2"), reply(202, "")).with(uncertain), third}},
+	})
+}

@@ -12,8 +12,8 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 	off, head := r.ReqOff, r.ReqHead
 	e := c.findRequest(off)
 	switch {
-	case e != nil && e.begun, c.evictedEnd == off+1:
-		return
+	case e != nil && e.begun, e == nil && c.startedEnd == off+1, c.evictedEnd == off+1:
+		return // told before
 	case e != nil: // told before by a sweep, now perhaps longer
 		t.readHead(c, e, head)
 	case c.tunnel: // the kernel does not always see that it is one
@@ -50,6 +50,7 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		} else {
 			t.stats.Started++
 		}
+		c.startedEnd = off + 1
 	}
 	for e != nil && e.reqEnd != 0 && e.reqEnd-off < uint64(len(head)) {
 		off, head = e.reqEnd, head[e.reqEnd-off:]

@@ -21,14 +21,14 @@ func (t *Tracker) beginResponse(c *conn, r *events.Record) {
 	case c.queue[0].unread:
 		t.endUnread(c)
 	case !c.queue[0].begun && c.sureResp && r.RespOff-c.respPos >= minResponse:
-		t.unseenResponse(c) // nothing else explains the bytes before this one
+		t.unseenResponse(c, r.NowNS) // nothing else explains the bytes before this one
 	}
 	if len(c.queue) > 0 && c.queue[0].begun {
 		e := c.queue[0]
 		switch {
 		case e.status == 0 && e.finalUnseen(r) && len(c.queue) > 1 && c.queue[1].readNS > e.lastNS:
 			// The next request came after it: the final response was there.
-			t.unseenResponse(c)
+			t.unseenResponse(c, r.PrevNS)
 		case e.bodyGoesOn(c, r):
 			t.stats.InsideAnswer++
 			t.continueResponse(c, r)
@@ -106,7 +106,7 @@ func (t *Tracker) finishBefore(c *conn, e *exchange, r *events.Record) {
 	}
 	t.finish(c, end, r.PrevNS, outcomeOf(e.status))
 	if hidden {
-		t.unseenResponse(c)
+		t.unseenResponse(c, r.PrevNS)
 	}
 }
 
@@ -161,12 +161,16 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 		}
 		t.finish(c, end, r.NowNS, outcomeOf(e.status))
 		if hidden {
-			t.unseenResponse(c)
+			t.unseenResponse(c, r.NowNS)
 		}
 		if hidden || !more {
 			return
 		}
 		data, off = data[end-off:], end
+		if len(c.queue) > 0 && http1.ParseResponse(data, &t.resp) == http1.VerdictInvalid {
+			c.doubt() // more than it said: nobody's
+			return
+		}
 	}
 }
 
@@ -185,25 +189,6 @@ func (t *Tracker) addOrphan(c *conn, r *events.Record, data []byte) bool {
 	e.flags |= events.FlagNoRequest
 	e.pid, e.tid = r.PID, r.TID
 	return true
-}
-
-// unseenResponse drops the request whose response head was not captured. More
-// than one may have been, so the others are not certain any more.
-func (t *Tracker) unseenResponse(c *conn) {
-	if len(c.queue) == 0 {
-		return
-	}
-	t.dropUnseen(c)
-	c.doubt()
-	for _, q := range c.queue {
-		q.perhaps = q.perhaps || q.readNS <= t.now
-	}
-}
-
-func (t *Tracker) dropUnseen(c *conn) {
-	c.sureResp = false
-	t.stats.Unseen++
-	t.drop(c)
 }
 
 // maxBuffered is more than the kernel captures of one head, in bytes.
@@ -285,7 +270,7 @@ func (e *exchange) loseHead() {
 // whose first bytes are missing.
 func (t *Tracker) dropResponse(c *conn, missed bool) {
 	if missed {
-		t.unseenResponse(c)
+		t.unseenResponse(c, t.now)
 		return
 	}
 	t.stats.NotHTTP++

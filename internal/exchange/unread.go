@@ -19,7 +19,7 @@ func (t *Tracker) beginUnread(c *conn, r *events.Record) {
 	case c.queue[0].begun: // more of what is open
 		t.feed(c, r, r.RespEnd, nil)
 	case len(c.queue) > 1:
-		t.unseenResponse(c)
+		t.unseenResponse(c, r.NowNS)
 	default:
 		e := c.queue[0]
 		e.begun, e.unread = true, true
@@ -40,6 +40,27 @@ func (t *Tracker) endUnread(c *conn) {
 	if doubt {
 		c.doubt()
 	}
+}
+
+// unseenResponse drops the request whose response head was not captured, in bytes
+// up to atNS. More than one may have been, so the others are not certain any more.
+func (t *Tracker) unseenResponse(c *conn, atNS uint64) {
+	if len(c.queue) == 0 {
+		return
+	}
+	if c.queue[0].readNS <= atNS { // else it came later: they were nobody's
+		t.dropUnseen(c)
+	}
+	c.doubt()
+	for _, q := range c.queue {
+		q.perhaps = q.perhaps || q.readNS <= t.now
+	}
+}
+
+func (t *Tracker) dropUnseen(c *conn) {
+	c.sureResp = false
+	t.stats.Unseen++
+	t.drop(c)
 }
 
 // finalUnseen: bytes before r, behind what was captured of the head of e, were not
