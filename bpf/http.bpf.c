@@ -66,7 +66,6 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		give_up(c, PROBE_DROP_TLS);
 		return;
 	}
-	response = response && n >= 7;
 	/* One of a connection in use must surely be one: a text has methods everywhere. */
 	sure = is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n);
 	request = request & !c->torn & (begins_connection(c, tp, p, trusted) | !!sure);
@@ -121,7 +120,8 @@ static __always_inline void piece_begins(struct scratch *s, struct conn *c, stru
 	if (p->unknown || p->to_server)
 		p->request = looks_like_request(p->in_place ? c->head : s->data, p->got);
 	if (p->unknown || !p->to_server)
-		p->response = looks_like_response(s->data, p->got);
+		p->response = looks_like_response(s->data, p->got) &&
+			      (p->got >= 7 || c->phase == PHASE_REQUEST);
 	forget();
 }
 
@@ -174,8 +174,10 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 		if (p->response)
 			c->tail_len = 0;
 		if (!p->head_only && (!p->response || p->got < p->len)) {
+			__u8 known = c->tail_len, before = c->tail[sizeof(c->tail) - 1];
+
 			tail_slide(c, s, p);
-			tail_judge(c, s, p);
+			tail_judge(c, s, p, known, before);
 		}
 	}
 	if (p->to_server && (p->got < p->len || p->got >= cfg.capture_bytes ||

@@ -57,7 +57,7 @@ static __always_inline void on_response_bytes(struct scratch *s, struct conn *c,
 {
 	bool waits = c->phase == PHASE_REQUEST;
 
-	if (begins ? waits || n >= 7 : waits && !n) {
+	if (begins || (waits && !n)) {
 		if (!n && p->call.kind == CALL_FILE)
 			count(PROBE_DROP_NO_BUFFER);
 		begin_response(s, c, sk, tp, task, p, n, trusted);

@@ -98,6 +98,9 @@ func describe(r *events.Record) string {
 	if r.Has&events.HasStart != 0 {
 		line += fmt.Sprintf(" %d%q", r.ReqOff, r.ReqHead)
 	}
+	if r.TailOpen {
+		line += " open"
+	}
 	return line + fmt.Sprintf(" %d%q-%d", r.RespOff, r.RespData, r.RespEnd)
 }
 
@@ -110,6 +113,11 @@ const (
 
 func TestConversations(t *testing.T) {
 	v := newConversation(t, 64)
+	head := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	chunked := func(last string) []string {
+		return []string{"<" + get, ">" + head + strings.Repeat("y", 70), ">" + last}
+	}
+	told := `server start+status 0"` + quoted(get) + `" 0"` + quoted(head+strings.Repeat("y", 64-len(head))) + `"-117`
 	tests := []struct {
 		name  string
 		steps []string
@@ -140,6 +148,15 @@ func TestConversations(t *testing.T) {
 		{"a body that begins like an answer is told", []string{"<" + get, ">HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("x", 60), ">" + ok}, []string{
 			`server start+status 0"` + quoted(get) + `" 0"HTTP/1.1 200 OK\r\n\r\n` + strings.Repeat("x", 45) + `"-79`,
 			`server status 79"` + quoted(ok) + `"-118`,
+		}},
+		{"a chunk that ends like a body", append(chunked("\r\n"), ">a\r\n1\r\n0\r\n\r\n\r\n\r\n", "<"+get, "<"+get), []string{
+			told, `server start 18"` + quoted(get) + `" open 134""-134`,
+		}},
+		{"... which it does not begin", append(chunked("x"), ">a\r\n1\r\n0\r\n\r\n\r\n\r\n", "<"+get, "<"+get), []string{
+			told, `server start 18"` + quoted(get) + `" 133""-133`,
+		}},
+		{"... nor behind a byte that an answer begins with", append(chunked("H"), ">a\r\n1\r\n0\r\n\r\n\r\n\r\n", "<"+get, "<"+get), []string{
+			told, `server start 18"` + quoted(get) + `" 133""-133`,
 		}},
 		{"interim answer", []string{"<POST / HTTP/1.1\r\n\r\n", ">HTTP/1.1 100 Continue\r\n\r\n", "<{\"a\":1}", ">" + ok}, []string{
 			`server start+status 0"POST / HTTP/1.1\r\n\r\n" 0"HTTP/1.1 100 Continue\r\n\r\n"-25`,

@@ -47,6 +47,7 @@ func TestChunkedKeepsItsPlace(t *testing.T) {
 	rest := strings.TrimSuffix(first, "\r\n0\r\n\r\n")
 	small := chunkedHead + chunk(rows) + "5\r\nhe" // ends behind the size of another chunk
 	cut := small + "llo\r\n"
+	tricky := []string{"10\r\nis this bad fo ", "d\r\n0\r\nX-Sum: 1\r\n\r\n"}
 	two, zero := chunkedHead+chunk(large)+chunk(large), chunk(rows+"0\r\n")
 	runScripts(t, []script{
 		{name: "data ends like a body", steps: append([]step{in(getRequest), out(first), sweep(), out(last)}, next...),
@@ -63,6 +64,10 @@ func TestChunkedKeepsItsPlace(t *testing.T) {
 			want: []seen{ok(getRequest, two+zero).outcome("aborted")}},
 		{name: "... or like a trailer", steps: []step{in(getRequest), out(two, chunk(rows)), end()},
 			want: []seen{ok(getRequest, two+chunk(rows)).outcome("aborted")}},
+		{name: "an end that looks like a chunk, but for what is before it", steps: []step{in(getRequest), out(append([]string{two}, tricky...)...), end()},
+			want: []seen{ok(getRequest, two+strings.Join(tricky, ""))}},
+		{name: "cut in a chunk, behind a byte that an answer begins with", steps: []step{in(getRequest), out(two, "5\r\nI am ", "H"), end()},
+			want: []seen{ok(getRequest, two+"5\r\nI am H").outcome("aborted")}},
 		{name: "cut behind a small chunk", steps: []step{in(getRequest), out(small), sweep(), out("llo\r\n"), end()},
 			want: []seen{ok(getRequest, cut).outcome("aborted")}},
 		{name: "... ended", steps: []step{in(getRequest), out(small), sweep(), out("llo\r\n"), sweep(), out("0\r\n\r\n"), sweep()},

@@ -107,7 +107,7 @@ func (k *simConn) move(p piece) {
 	}
 	p.captured = p.read(limit)
 	request := len(p.captured) > 0 && (unknown || toServer) && looksLikeRequest(p.captured)
-	response := len(p.captured) > 0 && (unknown || !toServer) && looksLikeResponse(p.captured)
+	response := (unknown || !toServer) && looksLikeResponse(p.captured) && (len(p.captured) >= 7 || k.phase == phaseRequest)
 	if response && limit == simPeek {
 		p.captured = p.read(k.capture)
 	}
@@ -187,7 +187,7 @@ func (p *piece) read(limit int) []byte {
 }
 
 func (k *simConn) slideTail(p piece) {
-	k.tailOpen = isWholeChunk(p.data)
+	k.tailOpen = isWholeChunk(p.data) && (len(k.tail) == 0 || k.tail[len(k.tail)-1] == '\n')
 	if p.unknown {
 		k.tail = k.tail[:0]
 		return
@@ -204,7 +204,6 @@ func (k *simConn) onUnknown(p piece, request, response bool) {
 		k.phase = phaseOver // TLS
 		return
 	}
-	response = response && n >= 7
 	request = request && k.torn == tornNot
 	if !request && !response {
 		return
@@ -318,7 +317,7 @@ func (k *simConn) beginResponse(p piece) {
 func (k *simConn) onResponseBytes(p piece, begins bool) {
 	n, end := len(p.captured), p.off+uint64(len(p.data))
 	switch {
-	case begins && (n >= 7 || k.phase == phaseRequest), n == 0 && k.phase == phaseRequest:
+	case begins, n == 0 && k.phase == phaseRequest:
 		k.beginResponse(p) // also of one that cannot be read
 	case k.phase == phaseRequest && !k.answered && n > 0:
 		k.phase = phaseOver // not HTTP
