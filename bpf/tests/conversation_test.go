@@ -117,6 +117,7 @@ func TestConversations(t *testing.T) {
 	chunked := func(last string) []string {
 		return []string{"<" + get, ">" + head + strings.Repeat("y", 70), ">" + last}
 	}
+	post := "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"
 	told := `server start+status 0"` + quoted(get) + `" 0"` + quoted(head+strings.Repeat("y", 64-len(head))) + `"-117`
 	tests := []struct {
 		name  string
@@ -165,6 +166,15 @@ func TestConversations(t *testing.T) {
 		{"a body that begins like a request is told", []string{"<POST / HTTP/1.1\r\n\r\n", ">HTTP/1.1 100 Continue\r\n\r\n", "<some words", ">" + ok}, []string{
 			`server start+status 0"POST / HTTP/1.1\r\n\r\n" 0"HTTP/1.1 100 Continue\r\n\r\n"-25`,
 			`server start+status 19"some words" 25"` + quoted(ok) + `"-64`,
+		}},
+		{"a short body is not the next request", []string{"<" + post, "<hello", ">" + ok, "<" + get, ">" + ok}, []string{
+			`server start+status 0"` + quoted(post) + `" 0"` + quoted(ok) + `"-39`,
+			`server start+status 43"` + quoted(get) + `" 39"` + quoted(ok) + `"-78`,
+		}},
+		{"the first byte of the next request, before the answer", []string{"<" + get, "<G", ">" + ok, "<" + get[1:], ">" + ok}, []string{
+			`server start 0"` + quoted(get) + `" 0""-0`,
+			`server status 0"` + quoted(ok) + `"-39`,
+			`server start+status 18"` + quoted(get) + `" 39"` + quoted(ok) + `"-78`,
 		}},
 		{"pipelined one by one", []string{"<" + get, "<GET /2 HTTP/1.1\r\n\r\n", ">" + ok, ">" + ok}, []string{
 			`server start 0"` + quoted(get) + `" 0""-0`,

@@ -35,6 +35,8 @@ func TestHeadsInsideBodies(t *testing.T) {
 			want: []seen{ok(getRequest, "HTTP/1.1 200 OK\r\nVia: HTTP/1.1 x\r\nContent-Length: 0\r\n\r\n")}},
 		{name: "request in a request body", steps: []step{in(first, lure, lure), out(okReply), in(get("/2")), out(okReply)},
 			want: []seen{ok(whole, okReply), ok(get("/2"), okReply)}, stats: rejected(2)},
+		{name: "a word in a read of its own", steps: []step{in(post("/p", "hello")[:len(post("/p", "hello"))-5], "hello"), out(okReply), in(get("/2")), out(okReply)},
+			want: []seen{ok(post("/p", "hello"), okReply), ok(get("/2"), okReply)}},
 		{name: "... swept between, so told twice and counted once", steps: []step{in(first, lure), sweepOld(), in(lure), sweepOld(), out(okReply)},
 			want: []seen{ok(whole, okReply)}, stats: rejected(2)},
 	})

@@ -34,6 +34,7 @@ type dialog struct {
 	steps   []step
 	want    []seen
 	openEnd map[int]bool // chunked requests: of a later piece the kernel keeps nothing
+	behind  map[int]bool // behind a request with a body, which may end like the next one begins
 	over    bool
 }
 
@@ -194,15 +195,19 @@ func (d *dialog) expect(m, r message, outcome string) {
 		s.Outcome = "error"
 	}
 	d.openEnd[len(d.want)] = strings.Contains(m.head, "chunked")
+	d.behind[len(d.want)+1] = m.rest != ""
 	d.want = append(d.want, s)
 }
 
-// forgive takes the request bytes as right where they are said to be uncertain
-// and their end could not be seen.
+// forgive takes the request bytes and times as right where they are said to be
+// uncertain and their end, or their beginning, could not be seen.
 func (d *dialog) forgive(got []seen) []seen {
 	for i := range min(len(got), len(d.want)) {
 		if d.openEnd[i] && got[i].Flags == events.FlagBytesUncertain {
 			got[i].Flags, got[i].In = 0, d.want[i].In
+		}
+		if d.behind[i] {
+			got[i].Flags &^= events.FlagTimeUncertain
 		}
 	}
 	return got
@@ -265,7 +270,7 @@ func talk(rt *rapid.T) *dialog { return (&dialog{T: rt}).talk() }
 func talkWhole(rt *rapid.T, whole int) *dialog { return (&dialog{T: rt, whole: whole}).talk() }
 
 func (d *dialog) talk() *dialog {
-	d.openEnd = map[int]bool{}
+	d.openEnd, d.behind = map[int]bool{}, map[int]bool{}
 	d.capture = d.number("capture", 64, 512)
 	d.client = d.chance("client", 30)
 	bursts := d.number("bursts", 1, 6)

@@ -64,6 +64,7 @@ const (
 const (
 	simMaxMore = 32 // MAX_MORE
 	simPeek    = 16 // PEEK_LEN
+	simSure    = 8  // SURE_LEN
 	simPID     = 100
 	simTID     = 101
 )
@@ -204,7 +205,7 @@ func (k *simConn) onUnknown(p piece, request, response bool) {
 		k.phase = phaseOver // TLS
 		return
 	}
-	request = request && k.torn == tornNot
+	request = request && k.torn == tornNot && (k.beginsConnection(p) || isSurelyRequest(p.captured))
 	if !request && !response {
 		return
 	}
@@ -218,6 +219,13 @@ func (k *simConn) onUnknown(p piece, request, response bool) {
 	}
 	k.tgid, k.tid = simPID, simTID
 	k.beginResponse(p)
+}
+
+func (k *simConn) beginsConnection(p piece) bool {
+	if p.dir == send {
+		return k.family == events.FamilyUnix || k.received == 0
+	}
+	return k.family == events.FamilyUnix || k.received == uint64(len(p.data))
 }
 
 func (k *simConn) startRequest(p piece) {
@@ -269,6 +277,9 @@ func (k *simConn) onRequestBytes(p piece, begins bool) {
 		k.ahead = true
 	case k.headDone && isSurelyRequest(p.captured):
 		k.replaceRequest(p)
+	case k.headDone && k.reqClean && begins && len(p.captured) < simSure && !k.ahead && k.head[0]|0x20 != 'p':
+		k.replaceRequest(p)
+		k.ahead = true
 	default:
 		if !k.headDone {
 			k.head = append(k.head, p.captured...)
@@ -282,7 +293,7 @@ func (k *simConn) onRequestBytes(p piece, begins bool) {
 func (k *simConn) beginResponse(p piece) {
 	has := events.HasStatus
 	r := p.captured
-	tunnel := len(r) >= 12 && string(r[9:12]) == "101"
+	tunnel := k.phase != phaseResponse && len(r) >= 12 && string(r[9:12]) == "101"
 	k.lateEnd = 0
 	if k.torn != tornNot {
 		k.torn = tornRequests
@@ -326,8 +337,12 @@ func (k *simConn) onResponseBytes(p piece, begins bool) {
 		} else {
 			k.notAnswered++
 		}
-	case n > 0 && k.respKept < k.capture && k.pieces < simMaxMore && k.phase == phaseResponse:
-		k.emit(events.HasMore, p.now, p.off, end, p.captured)
+	case n > 0 && k.respKept < k.capture && k.pieces < simMaxMore:
+		has := events.HasMore
+		if k.phase == phaseRequest {
+			has |= events.HasStart
+		}
+		k.emit(has, p.now, p.off, end, p.captured)
 		k.pieces++
 		k.respKept += n
 		k.lastNS = p.now
