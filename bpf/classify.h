@@ -20,8 +20,9 @@ static __always_inline bool is_token_char(__u8 b)
 }
 
 /*
- * Any method, in any case: letters, one space, then a target. The first 16
- * bytes come as two words so that the verifier checks this once (5.6).
+ * Any method, in any case: letters, one space, then a target. Blank lines alone, as
+ * some clients send behind a body, begin nothing. The first 16 bytes come as two
+ * words so that the verifier checks this once (5.6).
  */
 __noinline int looks_like_method(__u64 low, __u64 high, __u64 n)
 {
@@ -31,7 +32,7 @@ __noinline int looks_like_method(__u64 low, __u64 high, __u64 n)
 		__u8 b = low;
 
 		if (i >= n)
-			return 1; /* too short to say no */
+			return word > 0; /* too short to say no */
 		low = low >> 8 | high << 56;
 		high >>= 8;
 		if (is_token_char(b)) {

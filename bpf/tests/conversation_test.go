@@ -171,6 +171,10 @@ func TestConversations(t *testing.T) {
 			`server start+status 0"` + quoted(post) + `" 0"` + quoted(ok) + `"-39`,
 			`server start+status 43"` + quoted(get) + `" 39"` + quoted(ok) + `"-78`,
 		}},
+		{"a blank line behind a body", []string{"<" + post + "hello", ">" + ok, "<\r\n", "<" + get, ">" + ok}, []string{
+			`server start+status 0"` + quoted(post) + `hello" 0"` + quoted(ok) + `"-39`,
+			`server start+status 45"` + quoted(get) + `" 39"` + quoted(ok) + `"-78`,
+		}},
 		{"the first byte of the next request, before the answer", []string{"<" + get, "<G", ">" + ok, "<" + get[1:], ">" + ok}, []string{
 			`server start 0"` + quoted(get) + `" 0""-0`,
 			`server status 0"` + quoted(ok) + `"-39`,

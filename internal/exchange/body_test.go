@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"probe/internal/exchange"
 	"probe/pkg/events"
@@ -91,4 +92,36 @@ func TestEarlyResponse(t *testing.T) {
 		{name: "rest of the body begins like a request, then closed", steps: []step{in(short), out(tooLarge), in(prose), end()},
 			want: []seen{tiny}, stats: rejected},
 	})
+}
+
+// Some clients send an empty line behind a body. It is of no request, and the next one
+// begins when it comes.
+func TestBlankLineBehindABody(t *testing.T) {
+	body := post("/p", "hello world")
+	head := body[:len(body)-len("hello world")]
+	first, two := ok(body, okReply), ok(get("/2"), reply(201, ""))
+	next := []step{in(get("/2")), out(reply(201, "")), end()}
+	play := func(steps ...step) []step { return append(steps, next...) }
+	tests := []script{
+		{name: "in its read", steps: play(in(body+"\r\n"), out(okReply))},
+		{name: "in the read of the body", steps: play(in(head, body[len(head):]+"\r\n"), out(okReply))},
+		{name: "by itself", steps: play(in(body, "\r\n"), out(okReply))},
+		{name: "byte by byte", steps: play(in(body, "\r", "\n"), out(okReply))},
+		{name: "LF", steps: play(in(body+"\n"), out(okReply))},
+		{name: "behind the answer", steps: play(in(body), out(okReply), in("\r\n"))},
+		{name: "... byte by byte", steps: play(in(body), out(okReply), in("\r"), sweepOld(), in("\n"))},
+	}
+	for i := range tests {
+		tests[i].want = []seen{first, two}
+		last := run(t, events.MaxHead, tests[i].steps...).requests[1]
+		if last.Duration != time.Millisecond {
+			t.Errorf("%s: the next request took %v", tests[i].name, last.Duration)
+		}
+	}
+	runScripts(t, append(tests,
+		script{name: "with the next request", steps: play(in(body), out(okReply), in("\r\n"+get("/2")), out(reply(201, ""))),
+			want: []seen{first, two.read(2), two}},
+		script{name: "not so the first bytes of a method", steps: []step{in(body), out(okReply), in(".E", "T /2 HTTP/1.1\r\n\r\n"), out(okReply)},
+			want: []seen{first, ok("T /2 HTTP/1.1\r\n\r\n", okReply).with(uncertain)}},
+	))
 }

@@ -27,8 +27,21 @@ func (t *Tracker) weigh(c *conn, r *events.Record) (doubtful bool) {
 	case c.openEnd: // if more was read since the answer began, that came early
 		doubtful = r.ReqOff > c.reqMet
 	}
-	if doubtful || c.sureEnd && r.ReqOff > c.reqPos {
+	if doubtful || c.sureEnd && r.ReqOff > c.reqPos && !c.behindBlank(r) {
 		c.unsure = true
 	}
 	return doubtful
+}
+
+// behindBlank: between the last request and that of r is an empty line, which some
+// clients send behind a body (RFC 9112 section 2.2), and not the beginning of a method.
+func (c *conn) behindBlank(r *events.Record) bool {
+	if r.ReqOff-c.reqPos > 2 || len(r.ReqHead) < 4 {
+		return false
+	}
+	switch string(r.ReqHead[:4]) {
+	case "GET ", "POST", "HEAD", "PUT ", "DELE", "PATC", "OPTI":
+		return true
+	}
+	return false
 }

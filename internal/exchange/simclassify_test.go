@@ -20,7 +20,7 @@ func looksLikeMethod(h []byte) bool {
 	word := 0
 	for i := range simPeek {
 		if i >= len(h) {
-			return true
+			return word > 0
 		}
 		b := h[i]
 		switch {
