@@ -3,6 +3,7 @@
 package exchange_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -73,6 +74,7 @@ func TestNotHTTP(t *testing.T) {
 func TestResponseWithoutRequest(t *testing.T) {
 	orphan := seen{Status: 200, Outcome: "ok", Out: len(okReply), Flags: noRequest}
 	first := func(s *exchange.Stats) { s.Started, s.Orphans = s.Started-1, 1 }
+	fits := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 10+len(okReply))
 	toHead := "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 	runScripts(t, []script{
 		{name: "alone", steps: []step{out(okReply)}, want: []seen{orphan}, stats: first},
@@ -85,6 +87,12 @@ func TestResponseWithoutRequest(t *testing.T) {
 		{name: "to a HEAD, then whole exchanges", steps: []step{out(toHead), in(getRequest), out(okReply), in(get("/2")), out(reply(404, "")), end()},
 			want: []seen{{Status: 200, Outcome: "ok", Out: len(toHead), Flags: noRequest | events.FlagBytesUncertain},
 				ok(getRequest, okReply), ok(get("/2"), reply(404, ""))}, stats: first},
+		{name: "to a HEAD, then others", steps: []step{out(toHead, okReply, okReply), in(getRequest), out(okReply), end()},
+			want:  []seen{{Status: 200, Outcome: "ok", Out: len(toHead), Flags: noRequest | events.FlagBytesUncertain}, orphan, orphan, ok(getRequest, okReply)},
+			stats: func(s *exchange.Stats) { s.Started, s.Orphans = 1, 3 }},
+		{name: "whose body would end like the answer to a request that came later", steps: []step{out(fits, "0123456789"), in(getRequest), out(okReply), end()},
+			want:  []seen{{Status: 200, Outcome: "ok", Out: len(fits) + 10 + len(okReply), Flags: noRequest | uncertain}, ok(getRequest, "").outcome("unanswered").with(uncertain)},
+			stats: func(s *exchange.Stats) { s.Started, s.Orphans, s.InsideAnswer = 1, 1, 1 }},
 		{name: "cut short", steps: []step{out(okReply[:len(okReply)-1]), end()},
 			want: []seen{{Status: 200, Outcome: "aborted", Out: len(okReply) - 1, Flags: noRequest}}, stats: first},
 		{name: "cut in its status line", steps: []step{out("HTTP/1.1"), end()},

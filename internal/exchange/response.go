@@ -52,16 +52,18 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 	case c.splicedOut(e):
 		c.doubt()
 		return false
-	case len(c.queue) > 1 && e.hasEnd && r.RespOff == e.bodyOff && e.flags&(events.FlagNoRequest|uncertain) != 0:
-		// No body came, and another request waits: this answered a HEAD that
-		// was not seen.
+	case e.hasEnd && r.RespOff == e.bodyOff && e.perhapsHead(c):
 		e.flags |= events.FlagBytesUncertain
 		return false
 	case e.body == http1.BodyUntilClose:
 		// Unless another request waits: then the server has left out the length.
 		return c.onlyAnswers(e)
 	case e.body != http1.BodyChunked || e.hasEnd:
-		return e.hasEnd && r.RespOff < e.bodyEnd
+		inside := e.hasEnd && r.RespOff < e.bodyEnd
+		if inside && len(c.queue) > 1 && e.perhapsHead(c) {
+			c.doubt() // there may be no such body
+		}
+		return inside
 	}
 	probe := e.chunks
 	if !probe.Skip(int64(r.RespOff - e.chunkPos)) {
@@ -70,6 +72,11 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 	}
 	_, _, err := probe.Feed(r.RespData)
 	return err == nil
+}
+
+// perhapsHead: where no body came this may have answered a HEAD that was not seen.
+func (e *exchange) perhapsHead(c *conn) bool {
+	return e.flags&events.FlagNoRequest != 0 || len(c.queue) > 1 && e.flags&uncertain != 0
 }
 
 // splicedOut: a client that waits for answers on a Unix socket has asked again
