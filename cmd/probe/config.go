@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -183,36 +182,4 @@ func validKeys(root *cobra.Command) []string {
 		})
 	}
 	return slices.Sorted(maps.Keys(names))
-}
-
-// nearest returns the three names that are most like key.
-func nearest(key string, names []string) []string {
-	sorted := slices.Clone(names)
-	slices.SortStableFunc(sorted, func(a, b string) int {
-		return cmp.Compare(distance(key, a), distance(key, b))
-	})
-	return sorted[:min(len(sorted), 3)]
-}
-
-// distance is how many letters must be added, removed or replaced to make a
-// into b (Levenshtein). Keys longer than any flag are cut: they are like none.
-func distance(a, b string) int {
-	a = a[:min(len(a), 64)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -87,7 +87,7 @@ to any program: it needs Linux 5.9 or later with BTF, and root.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w (see %s --help)", agent.ErrUsage, err, cmd.CommandPath())
+		return fmt.Errorf("%w: %w%s (see %s --help)", agent.ErrUsage, err, meantFlag(cmd, err), cmd.CommandPath())
 	})
 	root.SetHelpCommand(newHelp(root))
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -112,7 +112,7 @@ func newHelp(root *cobra.Command) *cobra.Command {
 			if err != nil {
 				return usageArgs(cmd, args)
 			} else if len(rest) > 0 {
-				return usageArgs(cmd, rest)
+				return usageArgs(about, rest)
 			}
 			about.InitDefaultHelpFlag()
 			about.InitDefaultVersionFlag()
@@ -126,5 +126,9 @@ func usageArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: unknown argument %q (see %s --help)", agent.ErrUsage, args[0], cmd.CommandPath())
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return fmt.Errorf("%w: unknown argument %q%s (see %s --help)", agent.ErrUsage, args[0], meant(args[0], "", names), cmd.CommandPath())
 }
