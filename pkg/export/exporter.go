@@ -52,9 +52,9 @@ func New(opt Options) (*Exporter, error) {
 // To targets without a queue it retries nothing: lines that cannot be sent are
 // dropped and counted, and the error says why and how many. For targets with a
 // queue it returns when all lines are in it; the error says that the target is
-// down, that old lines were dropped to make room, or what is wrong with the
-// spool: at once when that is new, and then once a minute. The Exporter remains
-// usable.
+// down or does not read, that old lines were dropped to make room, or what is
+// wrong with the spool: at once when that is new, and then about once a minute.
+// The Exporter remains usable.
 func (x *Exporter) Export(ctx context.Context, s *stats.Snapshot) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

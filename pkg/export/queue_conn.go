@@ -231,6 +231,17 @@ func (q *queue) waiting() (bytes, lines int) {
 	return bytes - q.ackedBytes(), q.lines
 }
 
+// waitsSince is when the peer last confirmed something, or since when there is
+// something to confirm; now if there is not.
+func (q *queue) waitsSince(now time.Duration) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.entries) == 0 {
+		return now
+	}
+	return max(q.confirmedAt, q.entries[0].at)
+}
+
 func (q *queue) ackedBytes() int {
 	if len(q.entries) == 0 {
 		return 0

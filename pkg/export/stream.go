@@ -16,13 +16,20 @@ import (
 const (
 	// safeClose bounds Close when a spool keeps the lines anyway.
 	safeClose = time.Second
-	// sayEvery is the time between two reports of the same trouble.
-	sayEvery = time.Minute
+	// sayEvery is the time between two reports of the same trouble: a little less
+	// than the minute after which who logs them takes silence for success.
+	sayEvery = time.Minute - 5*time.Second
+	// stalledAfter is how long a connected receiver may take nothing; less than
+	// tcpUserTimeout, which begins anew.
+	stalledAfter = 25 * time.Second
 )
 
 // errFull: lines were dropped because the queue or the spool is full or they
 // were too old.
 var errFull = errors.New("queue is full")
+
+// errStalled: the receiver is connected and takes nothing.
+var errStalled = errors.New("the receiver takes nothing")
 
 // stream is the transport of targets that confirm what arrived. Export only
 // fills the queue; one goroutine, started by the first Export, keeps a
@@ -40,7 +47,8 @@ type stream struct {
 	done     chan struct{}
 	start    sync.Once
 
-	connected atomic.Bool
+	connected   atomic.Bool
+	connectedAt atomic.Int64 // time.Duration
 	// away: the last attempt to connect failed, or the connection was lost.
 	away        atomic.Bool
 	lastSuccess atomic.Int64 // time.Duration
@@ -50,6 +58,9 @@ type stream struct {
 
 	mu      sync.Mutex
 	lastErr error
+	// stalled: a connection has ended, since the last Export, because the peer
+	// took nothing. That the next one is up again says little.
+	stalled error
 }
 
 // said is the trouble that Export reported last, and when.
@@ -108,6 +119,8 @@ func (s *stream) send(ctx context.Context, payload []byte, lines int) error {
 // end reports trouble when it is new, and then once a minute.
 func (s *stream) end() error {
 	var kind, err error
+	now := s.opt.Now()
+	stalled := s.takeStalled()
 	switch {
 	case s.trouble != nil:
 		kind, err = ErrSpool, s.trouble
@@ -116,8 +129,14 @@ func (s *stream) end() error {
 	case !s.connected.Load() && s.err() != nil:
 		_, lines := s.queue.waiting()
 		kind, err = errDown, fmt.Errorf("%w, %d lines wait: %w", errDown, lines, s.err())
+	case stalled != nil:
+		kind, err = errStalled, fmt.Errorf("%w: %w", errStalled, stalled)
+	case s.connected.Load():
+		if waits := now - max(s.queue.waitsSince(now), time.Duration(s.connectedAt.Load())); waits >= stalledAfter {
+			_, lines := s.queue.waiting()
+			kind, err = errStalled, fmt.Errorf("%w for %v now, %d lines wait: it is connected but does not read", errStalled, waits.Round(time.Second), lines)
+		}
 	}
-	now := s.opt.Now()
 	if kind != nil && kind == s.said.kind && now-s.said.at < sayEvery {
 		return nil
 	}
@@ -135,6 +154,20 @@ func (s *stream) setErr(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastErr = err
+}
+
+func (s *stream) takeStalled() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.stalled
+	s.stalled = nil
+	return err
+}
+
+func (s *stream) setStalled(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stalled = err
 }
 
 func (s *stream) status() Status {

@@ -232,6 +232,9 @@ func (l *link) finish() linkEnd {
 		if !l.tcp && l.peerGone() {
 			end.confirmed += l.advance(l.sent) // all of it was read
 		}
+	case errors.Is(l.endErr, syscall.ETIMEDOUT):
+		end.reset, end.err = l.tcp, fmt.Errorf("connection lost after %v: it does not read, or the network is cut: %w", tcpUserTimeout, l.endErr)
+		end.confirmed = l.newlyConfirmed()
 	default:
 		end.reset, end.err = l.tcp, fmt.Errorf("connection lost: %w", l.endErr)
 		end.confirmed = l.newlyConfirmed()

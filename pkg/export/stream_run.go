@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -38,6 +39,9 @@ func (s *stream) run(ctx context.Context) {
 		l, err := s.connect(ctx)
 		if err == nil {
 			err = s.serve(ctx, l)
+			if errors.Is(err, syscall.ETIMEDOUT) {
+				s.setStalled(err)
+			}
 			if s.opt.Now()-since >= steadyAfter {
 				s.backoff.Reset()
 			}
@@ -102,6 +106,7 @@ func (s *stream) resolve(ctx context.Context) ([]netip.AddrPort, error) {
 // serve writes the queue to a connection until one of them ends, and returns
 // why the connection did.
 func (s *stream) serve(ctx context.Context, l *link) error {
+	s.connectedAt.Store(int64(s.opt.Now()))
 	s.connected.Store(true)
 	s.away.Store(false)
 	defer s.connected.Store(false)

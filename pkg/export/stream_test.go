@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +171,49 @@ func TestStreamWaitsForTheReceiver(t *testing.T) {
 	closeNow(t, x)
 	p.finish()
 	checkNumbers(t, p.got(), 100)
+}
+
+// A receiver that accepts and does not read is told of long before the queue is
+// full; one that reads again is not.
+func TestStreamStalled(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			conns := make(chan net.Conn, 1)
+			target, _ := badListener(t, network, func(c net.Conn) { conns <- c })
+			var now atomic.Int64
+			opt := streamOptions(target)
+			opt.Now = func() time.Duration { return time.Duration(now.Load()) }
+			x, err := New(opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			export := func(lines int) error {
+				now.Add(int64(10 * time.Second))
+				return x.Export(context.Background(), numbered(1, lines))
+			}
+			lines := map[string]int{"unix": 1, "tcp": 30_000}[network] // more than fits into its socket
+			must(t, export(lines))
+			peer := <-conns
+			waitFor(t, "stop", func() bool {
+				before := x.Status()
+				time.Sleep(300 * time.Millisecond) // more than ackedFirst
+				return before.QueueBytes > 0 && x.Status() == before
+			})
+			for i, want := range []bool{false, false, true, false, false, false, false, false, true} {
+				if err := export(1); errors.Is(err, errStalled) != want {
+					t.Errorf("%d s after the first line: %v, want told: %v", 10*(i+1), err, want)
+				}
+			}
+			go func() { _, _ = io.Copy(io.Discard, peer) }()
+			waitFor(t, "delivery", func() bool { return x.Status().QueueLines == 0 })
+			for range 7 {
+				must(t, export(0))
+			}
+			closeNow(t, x)
+		})
+	}
 }
 
 func TestStreamQueueIsBoundedOldestFirst(t *testing.T) {
