@@ -54,6 +54,7 @@ type Agent struct {
 	batchNS    uint64
 
 	deliver *delivery
+	merges  merges
 	// exported are the counters of exporters that were replaced. replaceExport:
 	// the next flush is the last one of the present exporter, whose settings
 	// are exportBefore. replacing: it has been handed over.

@@ -200,8 +200,9 @@ func due(nextNS *uint64, nowNS uint64, interval time.Duration) bool {
 // before, the figures stay in the recorder for the next time.
 func (a *Agent) flush() error {
 	defer a.keepTotals()
-	if a.deliver.busy() {
-		a.log.Warn("statsd delivery is slower than the interval; intervals are merged")
+	merged := a.deliver.busy()
+	a.merges.note(a.log, merged, a.batchNS)
+	if merged {
 		return nil
 	}
 	if err := a.sweepNow(a.batchNS, false); err != nil {
