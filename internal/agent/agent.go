@@ -209,6 +209,7 @@ func (a *Agent) announce() (withdraw func(), err error) {
 	if why := a.kernel.UserMemory(); why != "" {
 		a.log.Debug("messages are read from the memory of the processes, which costs them more", "reason", why)
 	}
+	a.warnAbsent()
 	withdraw = func() {}
 	if a.opt.ReadyFile != "" {
 		file, err := makeReady(a.opt.ReadyFile)

@@ -35,6 +35,8 @@ type judging struct {
 
 	wanted, unwanted, dropped atomic.Uint64
 	failed                    error
+	// firstWanted are the processes that were wanted, or not decided, at the start.
+	firstWanted int
 }
 
 func newJudging(j *workload.Judge, log *slog.Logger) *judging { return &judging{judge: j, log: log} }
@@ -44,6 +46,7 @@ func (j *judging) first() error {
 	if err := j.kernel.Processes(j.decide); err != nil {
 		return err
 	}
+	j.firstWanted = int(j.wanted.Load()) + len(j.undecided)
 	return j.failed
 }
 

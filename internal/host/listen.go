@@ -81,6 +81,21 @@ func listeningSockets(family uint8) ([]stats.ListenSocket, error) {
 	return nil, errors.New("the list of listening sockets changes faster than it can be read")
 }
 
+// ListeningPorts are the TCP ports of this network namespace on which somebody
+// listens, in any order and perhaps several times.
+func ListeningPorts() ([]uint16, error) {
+	v4, err4 := listeningSockets(unix.AF_INET)
+	v6, err6 := listeningSockets(unix.AF_INET6)
+	if err4 != nil && err6 != nil { // one may not be there
+		return nil, err4
+	}
+	var ports []uint16
+	for _, s := range append(v4, v6...) {
+		ports = append(ports, s.Port)
+	}
+	return ports, nil
+}
+
 func dumpListening(family uint8) ([]stats.ListenSocket, error) {
 	request := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
 	request.AddData(diagRequest{family})
