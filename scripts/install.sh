@@ -15,6 +15,7 @@ binary=$dest/usr/bin/probe
 unit=$dest/etc/systemd/system/probe.service
 config=$dest/etc/probe/config.yaml
 defaults=$dest/etc/default/probe
+documents=$dest/usr/share/doc/probe
 
 # with_systemd runs a command where systemd runs and this is the host itself.
 with_systemd() {
@@ -36,6 +37,8 @@ install_all() {
 	install -D -m 755 bin/probe "$binary.new"
 	mv "$binary.new" "$binary" # a running agent keeps the old file
 	install -D -m 644 deploy/systemd/probe.service "$unit"
+	install -D -m 644 -t "$documents" README.md CHANGELOG.md
+	install -D -m 644 -t "$documents/docs" docs/*.md
 	[ -e "$config" ] || install -D -m 644 deploy/systemd/config.yaml "$config"
 	[ -e "$defaults" ] || install -D -m 644 deploy/systemd/default "$defaults"
 	with_systemd systemctl daemon-reload
@@ -46,6 +49,7 @@ install_all() {
 remove_all() {
 	with_systemd systemctl disable --now probe.service || true # it may never have been there
 	rm -f "$binary" "$unit"
+	rm -rf "$documents"
 	if [ "$1" = --purge ]; then
 		rm -rf "$config" "$defaults" "$dest/var/lib/probe" "$dest/var/lib/private/probe"
 		rmdir "$dest/etc/probe" 2>/dev/null || true # the user may have files there

@@ -102,6 +102,8 @@ test -x /usr/bin/probe
 /usr/bin/probe --version | grep -q '^probe '
 test "$(stat -c %U:%a /usr/bin/probe)" = root:755
 test -f /usr/lib/systemd/system/probe.service
+test -f "$(sed -n 's|^Documentation=file://||p' /usr/lib/systemd/system/probe.service)"
+test -f /usr/share/doc/probe/docs/metrics.md
 test -f /etc/probe/config.yaml -a -f /etc/default/probe
 /usr/bin/probe doctor --json >/tmp/doctor.json || test $? = 1
 grep -q '"name": "load"' /tmp/doctor.json
@@ -208,11 +210,12 @@ mv install.sh scripts.sh && mkdir scripts && mv scripts.sh scripts/install.sh
 mkdir deploy && mv systemd deploy
 scripts/install.sh
 test -x /usr/bin/probe -a -f /etc/systemd/system/probe.service
+test -f "$(sed -n 's,^Documentation=file://,,p' /etc/systemd/system/probe.service)"
 echo changed: yes >>/etc/default/probe
 scripts/install.sh
 grep -q changed /etc/default/probe
 scripts/install.sh --uninstall
-test ! -e /usr/bin/probe -a ! -e /etc/systemd/system/probe.service -a -e /etc/default/probe
+test ! -e /usr/bin/probe -a ! -e /etc/systemd/system/probe.service -a ! -e /usr/share/doc/probe -a -e /etc/default/probe
 scripts/install.sh --purge
 test ! -e /etc/default/probe -a ! -e /etc/probe
 DESTDIR=/tmp/image scripts/install.sh
@@ -222,7 +225,7 @@ test $code = 2
 grep -q DESTDIR usage
 ! grep SPDX usage
 echo all done
-`, program(t), "../../scripts/install.sh", "../systemd")
+`, program(t), "../../scripts/install.sh", "../systemd", "../../README.md", "../../CHANGELOG.md", "../../docs")
 	if !strings.Contains(out, "all done") {
 		t.Errorf("output:\n%s", out)
 	}
