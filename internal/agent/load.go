@@ -9,14 +9,22 @@ import (
 	"runtime/debug"
 
 	"probe/internal/exchange"
+	"probe/internal/host"
 	"probe/pkg/loader"
 )
+
+// loadingTakes is the memory of a moment while the kernel verifies the programs,
+// most of it the kernel's own, which kernels of 2025 and later put on our bill.
+const loadingTakes = 80 << 20
 
 func (a *Agent) load(ctx context.Context) error {
 	tuneGC(os.Getenv)
 	lo, err := a.opt.loaderOptions()
 	if err != nil {
 		return err
+	}
+	if limit := host.OwnMemoryLimit(); limit > 0 && limit < loadingTakes {
+		a.log.Warn("the memory limit of this control group may be too low to load the programs: if probe is killed now, raise it to 80 MiB (memory.max, MemoryMax=, resources.limits.memory)", "limit_bytes", limit)
 	}
 	a.kernel, err = loadUntil(ctx, func() (*loader.Loader, error) { return loader.Load(lo) })
 	if err != nil {
