@@ -75,6 +75,20 @@ func asNobody(caps []string, program string, args ...string) *exec.Cmd {
 		"--inh-caps", set, "--ambient-caps", set, "--bounding-set", set, program}, args...)...)
 }
 
+// Root of a user namespace is told that it is not the host's.
+func TestUserNamespace(t *testing.T) {
+	cmd := exec.Command(buildStatic(t), "trace", "--duration", "1ms")
+	zero := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: zero}
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Skip("no user namespaces here: ", err)
+	}
+	if cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(string(out), "root in a user namespace") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // The least-privilege variant: nobody, with the capabilities of the service
 // file alone, counts every request, before and after it has dropped some.
 func TestLeastPrivilege(t *testing.T) {

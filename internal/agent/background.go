@@ -86,6 +86,10 @@ func newBackground(kernel *loader.Loader, log *slog.Logger) *background {
 	go b.guard(started)
 	<-started
 	b.giveWay(0)
+	if b.off.Load() { // nothing was changed, so there is nothing to come back from
+		_ = b.close()
+		return nil
+	}
 	return b
 }
 
@@ -158,7 +162,7 @@ func (b *background) since(nowNS uint64) time.Duration {
 }
 
 func (b *background) takeTurn(nowNS uint64) {
-	if err := b.setNice(niceOthers, b.guardID); err != nil {
+	if err := b.setNice(niceOthers, b.guardID); err != nil && !b.off.Load() {
 		b.log.Error("this process cannot take its turn", "error", err)
 	}
 	if b.since(nowNS) < steadyPolite {
@@ -175,9 +179,9 @@ func (b *background) giveWay(nowNS uint64) {
 	b.polite, b.sinceNS = true, nowNS
 	b.alarmed.Store(false)
 	if err := b.setNice(nicePolite, b.guardID); err != nil {
-		b.log.Warn("cannot give way to other processes", "error", err)
-		b.takeTurn(nowNS) // some of its threads may give way already
+		b.log.Warn("not giving way to other processes: a seccomp filter may not allow setpriority", "error", err)
 		b.off.Store(true)
+		b.takeTurn(nowNS) // some of its threads may give way already
 	}
 }
 

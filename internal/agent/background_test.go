@@ -3,12 +3,14 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,10 +95,15 @@ func TestBackground(t *testing.T) {
 func TestBackgroundRefused(t *testing.T) {
 	c := newCourtesy()
 	c.drain(time.Millisecond, 2*lateBackground, neverFills)
+	var text bytes.Buffer
+	c.log = slog.New(slog.NewTextHandler(&text, nil))
 	c.fail, c.sets = errors.New("refused"), nil
 	c.drain(time.Hour, 0, neverFills)
 	if want := []int{nicePolite, niceOthers}; !slices.Equal(c.sets, want) || c.polite {
 		t.Errorf("nice values %v, want %v; polite: %v", c.sets, want, c.polite)
+	}
+	if strings.Count(text.String(), "\n") != 1 || !strings.Contains(text.String(), "level=WARN") {
+		t.Errorf("log, want one warning:\n%s", text.String())
 	}
 }
 

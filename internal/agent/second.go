@@ -59,7 +59,7 @@ func (a *Agent) takeTurn(ctx context.Context) error {
 // warnUnlocked: without a lock the agent runs all the same.
 func (a *Agent) warnUnlocked(err error) {
 	if err != nil {
-		a.log.Warn("cannot tell whether another probe sends the same figures", "error", err)
+		a.log.Warn("cannot tell whether another probe sends the same figures, which would count them twice: "+LockDir+" must be writable", "error", err)
 	}
 }
 

@@ -27,6 +27,7 @@ func TestLoadErrorTellsRefusals(t *testing.T) {
 		{"good, and no descriptor for it", unix.EMFILE, words, false, "too many open files: raise the limit"},
 		{"good, and no memory for it", unix.ENOMEM, words, false, "cannot allocate memory: raise the memory limit"},
 		{"not allowed", unix.EPERM, nil, true, "CAP_BPF"},
+		{"no such call", unix.ENOSYS, nil, false, "seccomp filter"},
 		{"not allowed by a policy", unix.EACCES, nil, true, "CAP_BPF"},
 		{"not allowed, with a log", unix.EPERM, words, true, "CAP_BPF"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -36,7 +37,9 @@ func checkKernel() (*btf.Spec, error) {
 // kernelTypes is the kernel's description of its own types.
 func kernelTypes() (*btf.Spec, error) {
 	kernel, err := btf.LoadKernelSpec()
-	if err != nil {
+	if _, noSys := os.Stat("/sys/kernel"); err != nil && noSys != nil {
+		return nil, fmt.Errorf("%w: no type information of the kernel: /sys is not mounted here (mount -t sysfs none /sys; in a container, mount the host's)", ErrNotSupported)
+	} else if err != nil {
 		return nil, fmt.Errorf("%w: no BTF type information (/sys/kernel/btf/vmlinux); run a kernel built with CONFIG_DEBUG_INFO_BTF=y", ErrNotSupported)
 	}
 	return kernel, nil
@@ -108,6 +111,10 @@ func preemptsTracepoints() (bool, error) {
 // explain turns the kernel's answer into a remedy where there is a usual one.
 func explain(err error) error {
 	switch {
+	case errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("%w: there is no bpf(2) here: a seccomp filter or a sandbox refuses it, or the kernel is built without CONFIG_BPF_SYSCALL", ErrNotSupported)
+	case (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) && inUserNamespace():
+		return fmt.Errorf("%w: root in a user namespace (rootless container, unshare -U) is not root of the host, which BPF needs: run it outside", ErrPermission)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		if data, e := os.ReadFile("/sys/kernel/security/lockdown"); e == nil && len(data) > 0 {
 			return fmt.Errorf("%w: the kernel refused (lockdown: %s); run as root with CAP_BPF,CAP_PERFMON, and without lockdown=confidentiality", ErrPermission, firstLine(data))
@@ -119,6 +126,12 @@ func explain(err error) error {
 		return fmt.Errorf("%w: raise the limit, 256 is enough (ulimit -n, LimitNOFILE=)", unix.EMFILE)
 	}
 	return err
+}
+
+// inUserNamespace: of the host's own, all users are mapped to themselves.
+func inUserNamespace() bool {
+	text, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && strings.Join(strings.Fields(string(text)), " ") != "0 0 4294967295"
 }
 
 func firstLine(b []byte) string {
