@@ -45,7 +45,7 @@ func fromFile(f *pflag.FlagSet, path string, valid []string) error {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(valid, key) {
 			return fmt.Errorf("%w: config file %s: unknown key %q: nearest are %s",
-				agent.ErrUsage, path, key, strings.Join(nearest(key, valid), ", "))
+				agent.ErrUsage, path, key, strings.Join(nearest(strings.ToLower(key), valid), ", "))
 		}
 		flag := f.Lookup(key)
 		if flag == nil || flag.Changed {

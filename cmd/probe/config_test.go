@@ -37,6 +37,20 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+func TestMistyped(t *testing.T) {
+	t.Parallel()
+	flags := validKeys(newRoot(nil, nil))
+	for setting, want := range map[string]string{
+		"PROBE_STATDS=udp://h:1": "PROBE_STATDS is no setting: did you mean PROBE_STATSD?", "PROBE_LOGLEVEL=debug": "PROBE_LOGLEVEL is no setting: did you mean PROBE_LOG_LEVEL?",
+		"PROBE_STATSD=": "", "PROBE_CONFIG=/x": "", "PROBE_": "", "PROBE": "", "PROBE_SERVICE_HOST=10.0.0.1": "", "PROBE_SERVICE_PORT=80": "",
+		"PROBE_PORT_80_TCP=tcp://10.0.0.1:80": "", "PROBE_PORT_80_TCP_PROTO=tcp": "", "STATDS=": "",
+	} {
+		if got := strings.Join(mistyped([]string{setting}, flags), "\n"); got != want {
+			t.Errorf("%s: %q, want %q", setting, got, want)
+		}
+	}
+}
+
 func TestManyDocuments(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{

@@ -59,11 +59,15 @@ func (c *common) register(f *pflag.FlagSet, detail string) {
 // envPrefix begins the variable of each flag: --log-level is PROBE_LOG_LEVEL.
 const envPrefix = "PROBE_"
 
+func variable(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
 // fromEnvironment sets the flags that the command line left alone.
 func fromEnvironment(f *pflag.FlagSet) error {
 	var first error
 	f.VisitAll(func(flag *pflag.Flag) {
-		name := envPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		name := variable(flag.Name)
 		value, set := os.LookupEnv(name)
 		if !set || flag.Changed || first != nil {
 			return
@@ -101,6 +105,9 @@ func (c *common) observe(cmd *cobra.Command, stdout, stderr io.Writer) error {
 		return err
 	}
 	o.Stdout, o.Log = stdout, newLogger(stderr, c.level, c.logFormat)
+	for _, line := range mistyped(os.Environ(), valid) {
+		o.Log.Warn("environment: " + line)
+	}
 	ctx := cmd.Context()
 	if c.config != "" {
 		o.Reload = c.reloader(cmd.Flags(), fromCommandLine, valid, stdout)

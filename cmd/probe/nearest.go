@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,6 +25,26 @@ func meant(typed, dashes string, names []string) string {
 		}
 	}
 	return ""
+}
+
+// mistyped returns the variables of the environment that look like one of a flag
+// and are none, each with what was probably meant. Others are nobody's business:
+// Kubernetes sets some for a Service that is called probe.
+func mistyped(environment, flags []string) (lines []string) {
+	names := make([]string, 0, len(flags)+1)
+	for _, flag := range append(flags, "config") {
+		names = append(names, variable(flag))
+	}
+	for _, setting := range environment {
+		name, _, _ := strings.Cut(setting, "=")
+		if rest, ours := strings.CutPrefix(name, envPrefix); !ours || rest == "" || slices.Contains(names, name) {
+			continue
+		}
+		if hint := meant(name, "", names); hint != "" {
+			lines = append(lines, name+" is no setting"+hint)
+		}
+	}
+	return lines
 }
 
 // meantFlag is meant for the error of an unknown flag.

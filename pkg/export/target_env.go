@@ -4,6 +4,7 @@ package export
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -47,9 +48,9 @@ func TargetFromEnv(getenv func(string) string) (Env, error) {
 	if env.Tags, err = ParseTags(getenv("STATSD_TAGS")); err != nil {
 		return Env{}, fmt.Errorf("STATSD_TAGS: %w", err)
 	}
-	host := strings.Trim(getenv("STATSD_HOST"), "[]")
-	if host == "" {
-		return env, nil
+	host, err := hostFrom(getenv, "STATSD_HOST")
+	if err != nil || host == "" {
+		return env, err
 	}
 	scheme := Scheme(strings.ToLower(getenv("STATSD_PROTOCOL")))
 	if scheme == "" {
@@ -68,6 +69,15 @@ func TargetFromEnv(getenv func(string) string) (Env, error) {
 	}
 	env.Target, env.HasTarget = Target{Scheme: scheme, Host: host, Port: port}, true
 	return env, nil
+}
+
+// hostFrom reads a name or an address, without which nothing could be resolved.
+func hostFrom(getenv func(string) string, variable string) (string, error) {
+	host := strings.Trim(getenv(variable), "[]")
+	if _, err := netip.ParseAddr(host); err != nil && strings.ContainsAny(host, " \t\r\n/:@?#[]") {
+		return "", fmt.Errorf("%w: %s=%q is no name or address of a host: port and protocol have variables of their own", ErrTarget, variable, host)
+	}
+	return host, nil
 }
 
 // Tags made of Datadog's variables.
@@ -102,9 +112,9 @@ func DatadogFromEnv(getenv func(string) string) (Env, error) {
 		env.Target, env.HasTarget = t, true
 		return env, nil
 	}
-	host := strings.Trim(getenv("DD_AGENT_HOST"), "[]")
-	if host == "" {
-		return env, nil
+	host, err := hostFrom(getenv, "DD_AGENT_HOST")
+	if err != nil || host == "" {
+		return env, err
 	}
 	port, err := parsePort(getenv("DD_DOGSTATSD_PORT"))
 	if err != nil {

@@ -103,9 +103,13 @@ func TestTargetFromEnv(t *testing.T) {
 			env:  map[string]string{"STATSD_HOST": "h", "STATSD_PORT": "udp://10.0.0.1:9125"},
 			want: Env{Target: Target{Scheme: UDP, Host: "h", Port: 9125}, HasTarget: true},
 		},
-		"bad port": {env: map[string]string{"STATSD_HOST": "h", "STATSD_PORT": "x"}, err: "STATSD_PORT"},
-		"tcp":      {env: map[string]string{"STATSD_HOST": "h", "STATSD_PROTOCOL": "tcp"}, want: Env{Target: Target{Scheme: TCP, Host: "h", Port: 8125}, HasTarget: true}},
-		"pigeon":   {env: map[string]string{"STATSD_HOST": "h", "STATSD_PROTOCOL": "pigeon"}, err: "use udp or tcp"},
+		"bad port":       {env: map[string]string{"STATSD_HOST": "h", "STATSD_PORT": "x"}, err: "STATSD_PORT"},
+		"host with port": {env: map[string]string{"STATSD_HOST": "h:8125"}, err: "STATSD_HOST"},
+		"host of a URL":  {env: map[string]string{"STATSD_HOST": "udp://h"}, err: "STATSD_HOST"},
+		"host and more":  {env: map[string]string{"STATSD_HOST": "h\r"}, err: "STATSD_HOST"},
+		"zone":           {env: map[string]string{"STATSD_HOST": "fe80::1%eth0"}, want: Env{Target: Target{Scheme: UDP, Host: "fe80::1%eth0", Port: 8125}, HasTarget: true}},
+		"tcp":            {env: map[string]string{"STATSD_HOST": "h", "STATSD_PROTOCOL": "tcp"}, want: Env{Target: Target{Scheme: TCP, Host: "h", Port: 8125}, HasTarget: true}},
+		"pigeon":         {env: map[string]string{"STATSD_HOST": "h", "STATSD_PROTOCOL": "pigeon"}, err: "use udp or tcp"},
 		"tags": {
 			env:  map[string]string{"STATSD_TAGS": "env=prod, region:eu-1,"},
 			want: Env{Tags: []Tag{{"env", "prod"}, {"region", "eu-1"}}},
@@ -160,6 +164,7 @@ func TestDatadogFromEnv(t *testing.T) {
 			},
 		},
 		"bad URL":  {env: map[string]string{"DD_DOGSTATSD_URL": "http://h"}, err: "DD_DOGSTATSD_URL"},
+		"bad host": {env: map[string]string{"DD_AGENT_HOST": "h:8125"}, err: "DD_AGENT_HOST"},
 		"bad port": {env: map[string]string{"DD_AGENT_HOST": "h", "DD_DOGSTATSD_PORT": "x"}, err: "DD_DOGSTATSD_PORT"},
 	}
 	for name, tt := range tests {
