@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"probe/internal/exchange"
 	"probe/internal/host"
@@ -17,6 +18,9 @@ import (
 // most of it the kernel's own, which kernels of 2025 and later put on our bill.
 const loadingTakes = 80 << 20
 
+// loadingIsSlow is when the log says what the start waits for.
+const loadingIsSlow = 5 * time.Second
+
 func (a *Agent) load(ctx context.Context) error {
 	tuneGC(os.Getenv)
 	lo, err := a.opt.loaderOptions()
@@ -26,6 +30,10 @@ func (a *Agent) load(ctx context.Context) error {
 	if limit := host.OwnMemoryLimit(); limit > 0 && limit < loadingTakes {
 		a.log.Warn("the memory limit of this control group may be too low to load the programs: if probe is killed now, raise it to 80 MiB (memory.max, MemoryMax=, resources.limits.memory)", "limit_bytes", limit)
 	}
+	slow := time.AfterFunc(loadingIsSlow, func() {
+		a.log.Info("the kernel still verifies the programs: it needs a second of CPU, and this process gets little")
+	})
+	defer slow.Stop()
 	a.kernel, err = loadUntil(ctx, func() (*loader.Loader, error) { return loader.Load(lo) })
 	if err != nil {
 		if log := loader.VerifierLog(err); log != "" {

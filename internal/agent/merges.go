@@ -27,7 +27,7 @@ func (m *merges) note(log *slog.Logger, merged bool, nowNS uint64) {
 		log.Info("statsd delivery keeps up with the interval again", "intervals_merged", m.intervals)
 		*m = merges{}
 	case first || m.intervals > 0 && nowNS-m.loggedNS >= uint64(complaintEvery):
-		log.Warn("statsd delivery is slower than the interval: nothing is lost, but intervals are merged; a longer --interval, or a receiver that reads faster, ends that",
+		log.Warn("statsd delivery is slower than the interval: intervals are merged, which loses nothing; a longer --interval or a receiver that reads faster ends it",
 			"intervals_merged", m.intervals)
 		m.loggedNS, m.intervals = nowNS, 0
 	}

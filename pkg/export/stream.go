@@ -118,30 +118,41 @@ func (s *stream) send(ctx context.Context, payload []byte, lines int) error {
 
 // end reports trouble when it is new, and then once a minute.
 func (s *stream) end() error {
-	var kind, err error
 	now := s.opt.Now()
-	stalled := s.takeStalled()
+	kind, err := s.peerTrouble(now)
 	switch {
 	case s.trouble != nil:
 		kind, err = ErrSpool, s.trouble
+	case s.dropped > 0 && err != nil:
+		kind, err = errFull, fmt.Errorf("%w: %d lines dropped, oldest first: %w", errFull, s.dropped, err)
 	case s.dropped > 0:
 		kind, err = errFull, fmt.Errorf("%w: %d lines dropped, oldest first", errFull, s.dropped)
-	case !s.connected.Load() && s.err() != nil:
-		_, lines := s.queue.waiting()
-		kind, err = errDown, fmt.Errorf("%w, %d lines wait: %w", errDown, lines, s.err())
-	case stalled != nil:
-		kind, err = errStalled, fmt.Errorf("%w: %w", errStalled, stalled)
-	case s.connected.Load():
-		if waits := now - max(s.queue.waitsSince(now), time.Duration(s.connectedAt.Load())); waits >= stalledAfter {
-			_, lines := s.queue.waiting()
-			kind, err = errStalled, fmt.Errorf("%w for %v now, %d lines wait: it is connected but does not read", errStalled, waits.Round(time.Second), lines)
-		}
 	}
 	if kind != nil && kind == s.said.kind && now-s.said.at < sayEvery {
 		return nil
 	}
 	s.said = said{kind, now}
 	return err
+}
+
+// peerTrouble is what the receiver does or does not do; nil: all is well.
+func (s *stream) peerTrouble(now time.Duration) (kind, err error) {
+	stalled := s.takeStalled()
+	_, lines := s.queue.waiting()
+	switch {
+	case stalled != nil:
+		return errStalled, fmt.Errorf("%w, %d lines wait: %w", errStalled, lines, stalled)
+	case !s.connected.Load():
+		if down := s.err(); down != nil {
+			return errDown, fmt.Errorf("%w, %d lines wait: %w", errDown, lines, down)
+		}
+		return nil, nil
+	}
+	waits := now - max(s.queue.waitsSince(now), time.Duration(s.connectedAt.Load()))
+	if waits < stalledAfter {
+		return nil, nil
+	}
+	return errStalled, fmt.Errorf("%w for %v now, %d lines wait: it is connected but does not read", errStalled, waits.Round(time.Second), lines)
 }
 
 func (s *stream) err() error {

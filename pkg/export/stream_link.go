@@ -226,15 +226,16 @@ func (l *link) finish() linkEnd {
 	switch {
 	case l.interrupted.Load() || !l.hasEnded():
 		end.confirmed = l.newlyConfirmed()
+	case l.timedOut() != nil:
+		end.reset = l.tcp
+		end.err = fmt.Errorf("connection lost after %v: it does not read, or the network is cut: %w", tcpUserTimeout, l.timedOut())
+		end.confirmed = l.newlyConfirmed()
 	case l.inOrder():
 		end.err = errors.New("connection lost: the receiver closed it")
 		end.confirmed = l.newlyConfirmed()
 		if !l.tcp && l.peerGone() {
 			end.confirmed += l.advance(l.sent) // all of it was read
 		}
-	case errors.Is(l.endErr, syscall.ETIMEDOUT):
-		end.reset, end.err = l.tcp, fmt.Errorf("connection lost after %v: it does not read, or the network is cut: %w", tcpUserTimeout, l.endErr)
-		end.confirmed = l.newlyConfirmed()
 	default:
 		end.reset, end.err = l.tcp, fmt.Errorf("connection lost: %w", l.endErr)
 		end.confirmed = l.newlyConfirmed()
@@ -243,6 +244,17 @@ func (l *link) finish() linkEnd {
 	_ = l.conn.Close()
 	<-l.ended
 	return end
+}
+
+// timedOut returns what tells that tcpUserTimeout is over. The kernel tells it to
+// one call, which may be a write: the read sees the end of the stream then.
+func (l *link) timedOut() error {
+	for _, err := range []error{l.writeErr, l.endErr} {
+		if errors.Is(err, syscall.ETIMEDOUT) {
+			return err
+		}
+	}
+	return nil
 }
 
 // inOrder reports whether the peer ended the stream before anything went wrong.
