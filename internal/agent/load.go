@@ -10,13 +10,8 @@ import (
 	"time"
 
 	"probe/internal/exchange"
-	"probe/internal/host"
 	"probe/pkg/loader"
 )
-
-// loadingTakes is the memory of a moment while the kernel verifies the programs,
-// most of it the kernel's own, which kernels of 2025 and later put on our bill.
-const loadingTakes = 80 << 20
 
 // loadingIsSlow is when the log says what the start waits for.
 const loadingIsSlow = 5 * time.Second
@@ -27,8 +22,8 @@ func (a *Agent) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if limit := host.OwnMemoryLimit(); limit > 0 && limit < loadingTakes {
-		a.log.Warn("the memory limit of this control group may be too low to load the programs: if probe is killed now, raise it to 80 MiB (memory.max, MemoryMax=, resources.limits.memory)", "limit_bytes", limit)
+	for _, low := range lowLimits(limits()) {
+		a.log.Warn(low)
 	}
 	slow := time.AfterFunc(loadingIsSlow, func() {
 		a.log.Info("the kernel still verifies the programs: it needs a second of CPU, and this process gets little")

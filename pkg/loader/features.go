@@ -124,6 +124,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w: raise the memory limit of the control group, before kernel 5.11 the memlock limit (ulimit -l unlimited)", unix.ENOMEM)
 	case errors.Is(err, unix.EMFILE):
 		return fmt.Errorf("%w: raise the limit, 256 is enough (ulimit -n, LimitNOFILE=)", unix.EMFILE)
+	case errors.Is(err, unix.ENFILE):
+		return fmt.Errorf("%w: the whole host has no more (sysctl fs.file-max)", unix.ENFILE)
 	}
 	return err
 }

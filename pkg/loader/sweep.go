@@ -83,15 +83,15 @@ func (l *Loader) Sweep(olderNS uint64, unixAlive bool) error {
 		arg.UnixAlive = 1
 	}
 	if err := l.objects.Variables["sweep"].Set(arg); err != nil {
-		return fmt.Errorf("sweep connections: %w", err)
+		return fmt.Errorf("sweep connections: %w", explain(err))
 	}
 	run, err := l.sweeper.Open()
 	if err != nil {
-		return fmt.Errorf("sweep connections: %w", err)
+		return fmt.Errorf("sweep connections: %w", explain(err))
 	}
 	_, err = io.Copy(io.Discard, run)
 	if err = errors.Join(err, run.Close()); err != nil {
-		return fmt.Errorf("sweep connections: %w", err)
+		return fmt.Errorf("sweep connections: %w", explain(err))
 	}
 	return nil
 }
