@@ -26,17 +26,17 @@ static __always_inline bool is_token_char(__u8 b)
  */
 __noinline int looks_like_method(__u64 low, __u64 high, __u64 n)
 {
-	__u32 word = 0;
+	bool word = false;
 
 	for (int i = 0; i < PEEK_LEN; i++) {
 		__u8 b = low;
 
 		if (i >= n)
-			return word > 0; /* too short to say no */
+			return word; /* too short to say no */
 		low = low >> 8 | high << 56;
 		high >>= 8;
 		if (is_token_char(b)) {
-			word++;
+			word = true;
 			continue;
 		}
 		if (!word && (b == '\r' || b == '\n') && i < 4)
