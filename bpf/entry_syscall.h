@@ -59,7 +59,7 @@ static __noinline struct conn *table_conn(struct sock *sk, __u64 inode)
 #define MAX_MESSAGES 64
 
 /* recvmmsg and sendmmsg return a number of messages: adds up their bytes. */
-static __always_inline __u32 mmsg_bytes(struct call *call, __u32 messages)
+static __noinline __u32 mmsg_bytes(struct call *call, __u32 messages)
 {
 	struct user_mmsghdr m;
 	__u32 sum = 0;

@@ -16,7 +16,7 @@ static __always_inline bool port_wanted(__u16 port)
 	return false;
 }
 
-static __always_inline bool task_wanted(__u32 tgid)
+static __noinline bool task_wanted(__u32 tgid)
 {
 	if (tgid == cfg.self_tgid)
 		return false;

@@ -55,9 +55,11 @@ static __always_inline void first_fragment(struct skb_shared_info *shared, struc
 		f->offset = shared->frags[0].offset;
 	} else {
 		struct skb_shared_info___old *old = (struct skb_shared_info___old *)shared;
+		__u64 page = 0; /* of its own: one word of stack, not the whole fragment */
 
 		/* A pointer there, with which the verifier lets nobody compute. */
-		bpf_probe_read_kernel(&f->page, sizeof(f->page), &old->frags[0].bv_page);
+		bpf_probe_read_kernel(&page, sizeof(page), &old->frags[0].bv_page);
+		f->page = page;
 		f->len = old->frags[0].bv_len;
 		f->offset = old->frags[0].bv_offset;
 	}

@@ -59,8 +59,13 @@ static __always_inline bool unseen(struct piece *p, enum probe_count why)
 	return false;
 }
 
-/* Finds where the bytes lie; false (and counted) where user memory has none. */
-static __always_inline bool piece_locate(struct conn *c, struct piece *p)
+/*
+ * Finds where the bytes lie; false (and counted) where user memory has none.
+ *
+ * Noinline, as others that need room on the stack: of that of the program itself the
+ * verifier keeps a copy per state, 10 MB for a few words more (verified_test.go).
+ */
+static __noinline bool piece_locate(struct conn *c, struct piece *p)
 {
 	struct user_msghdr msg;
 	__u64 at;
@@ -188,8 +193,7 @@ static __always_inline bool body_follows(struct scratch *s, struct conn *c, stru
  * Iovecs: copies the first want bytes of the piece to s->data. The usual two
  * (head and body) take three reads, or two; more of them go the long way.
  */
-static __always_inline __u64 read_iovecs(struct scratch *s, struct conn *c, struct piece *p,
-					 __u64 want)
+static __noinline __u64 read_iovecs(struct scratch *s, struct conn *c, struct piece *p, __u64 want)
 {
 	__u64 n = p->len < want ? p->len : want, got, more;
 	struct user_iovec v[2] = {};
@@ -254,7 +258,7 @@ static __always_inline bool ends_clean(struct piece *p)
  * Slides the last 8 bytes of the response stream into c->tail: an end of a
  * chunked body is recognised there. One read of user memory per later write.
  */
-static __always_inline void tail_slide(struct conn *c, struct scratch *s, struct piece *p)
+static __noinline int tail_slide(struct conn *c, struct scratch *s, struct piece *p)
 {
 	__u8 win[16] = {};
 	__u64 n = p->len < 8 ? p->len : 8;
@@ -262,34 +266,35 @@ static __always_inline void tail_slide(struct conn *c, struct scratch *s, struct
 
 	if (!has_bytes(p) || !piece_locate(c, p)) {
 		c->tail_len = 0;
-		return;
+		return 0;
 	}
 	if (p->iovecs) {
 		got = gather_iovecs(p->base, p->iovecs, p->len - n, n);
 		if (got != n) {
 			c->tail_len = 0;
-			return;
+			return 0;
 		}
 		__builtin_memcpy(win + 8, s->gather, 8);
 	} else {
 		bound(n);
 		if (n > 8)
-			return;
+			return 0;
 		if (bpf_probe_read_user(win + 8, n, (void *)(p->base + p->len - n))) {
 			c->tail_len = 0;
-			return;
+			return 0;
 		}
 	}
 	if (n == 8) {
 		__builtin_memcpy(c->tail, win + 8, 8);
 		c->tail_len = 8;
-		return;
+		return 0;
 	}
 	/* Fewer than 8 new bytes: keep the end of the old ones before them. */
 	__builtin_memcpy(win, c->tail, 8);
 	n &= 7;
 	bpf_probe_read_kernel(c->tail, 8, win + n);
 	c->tail_len = c->tail_len + n > 8 ? 8 : c->tail_len + n;
+	return 0;
 }
 
 #endif

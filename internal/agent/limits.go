@@ -14,7 +14,7 @@ import (
 const (
 	// loadingTakes is the memory of a moment while the kernel verifies the programs,
 	// most of it the kernel's own, which recent ones put on the bill of probe.
-	loadingTakes = 80 << 20
+	loadingTakes = 64 << 20
 	// enoughFiles are for the programs, the receiver, files of the host and 64
 	// connections of the endpoint.
 	enoughFiles = 256

@@ -15,8 +15,8 @@ func TestLowLimits(t *testing.T) {
 		want          string // "": nothing
 	}{
 		{math.MaxUint64, math.MaxUint64, ""},
-		{80 << 20, 256, ""},
-		{64 << 20, 1024, "64 MiB"},
+		{64 << 20, 256, ""},
+		{48 << 20, 1024, "48 MiB"},
 		{256 << 20, 64, "files, 64,"},
 	} {
 		got := strings.Join(lowLimits(test.memory, test.files), "\n")

@@ -3,6 +3,8 @@
 package loader
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"probe/internal/testutil"
@@ -41,6 +43,37 @@ func TestVerifiedTellsInstructions(t *testing.T) {
 		for _, p := range programs {
 			if (p.Instructions > 0) != stats {
 				t.Errorf("statistics %v: %s has %d instructions", stats, p.Name, p.Instructions)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The verifier keeps thousands of states of the large programs, each with a copy of
+// the stack: 120 bytes for a word, rounded up to a power of two. With more than 17
+// words that is 4 KiB instead of 2, and loading takes 10 MB more, which recent kernels
+// charge to the control group of probe.
+func TestStackOfLargePrograms(t *testing.T) {
+	const most = 17 * 8
+	for source, programs := range map[Source][]string{
+		SourceSocket:  {"http_sock_send", "http_sock_recv"},
+		SourceSyscall: {"http_sys_exit"},
+	} {
+		testutil.RequireBPF(t, "6.3", "both sources")
+		l, err := Load(Options{Source: source, Server: true, VerifierStats: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range programs {
+			depth := 0
+			_, after, _ := strings.Cut(l.objects.Programs[name].VerifierLog, "stack depth ")
+			if _, err := fmt.Sscanf(after, "%d", &depth); err != nil {
+				t.Errorf("%s: no depth in %q", name, after)
+			}
+			if depth == 0 || depth > most {
+				t.Errorf("%s: %d bytes of stack in the program itself, want at most %d: move what needs it into a function of its own (noinline)", name, depth, most)
 			}
 		}
 		if err := l.Close(); err != nil {
