@@ -99,7 +99,7 @@ func TestReloader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next.Adopted()
+	next.Adopted([]string{"interval", "log-level"})
 	if diff := cmp.Diff([]string{"interval", "log-level", "port"}, next.Changed); diff != "" {
 		t.Errorf("changed (-want +got):\n%s", diff)
 	}
@@ -117,12 +117,21 @@ func TestReloader(t *testing.T) {
 	if _, err := reload(); err == nil || c.level.Level() != slog.LevelDebug {
 		t.Errorf("%v, level %v: settings that are not valid must change nothing", err, c.level)
 	}
+	// What needs a restart is named until there is one, or until it is as before.
+	for text, want := range map[string][]string{
+		"interval: 7s\nport: [80, 443]\nlog-level: debug\n": {"port"}, "interval: 7s\nport: [80]\nlog-level: debug\n": nil,
+	} {
+		write(text)
+		if next, err = reload(); err != nil || !cmp.Equal(next.Changed, want) {
+			t.Errorf("%q: %v, changed %v, want %v", text, err, next.Changed, want)
+		}
+	}
 	// Defaults come back when a key is gone.
 	write("")
 	if next, err = reload(); err != nil {
 		t.Fatal(err)
 	}
-	if next.Adopted(); next.Options.Interval != agent.DefaultInterval || c.level.Level() != slog.LevelInfo {
+	if next.Adopted(next.Changed); next.Options.Interval != agent.DefaultInterval || c.level.Level() != slog.LevelInfo {
 		t.Errorf("%+v, %v, level %v", next, err, c.level)
 	}
 }

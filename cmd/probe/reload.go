@@ -68,8 +68,10 @@ func (c *common) reloader(before *pflag.FlagSet, t typed, valid []string, stdout
 				changed = append(changed, name)
 			}
 		}
-		return agent.Reloaded{Options: o, Changed: changed, Adopted: func() {
-			known = now
+		return agent.Reloaded{Options: o, Changed: changed, Adopted: func(live []string) {
+			for _, name := range live { // the others are still as at the start
+				known[name] = now[name]
+			}
 			c.level.Set(fresh.level.Level())
 		}}, nil
 	}

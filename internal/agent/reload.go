@@ -13,11 +13,11 @@ import (
 // Reloaded are settings that were read again.
 type Reloaded struct {
 	Options Options
-	// Changed are the names of the flags whose values differ from those before.
+	// Changed are the names of the flags whose values differ from those in use.
 	Changed []string
-	// Adopted is told when they are in use, nil: nobody is. What was refused is
-	// compared with again.
-	Adopted func()
+	// Adopted is told which of them are in use now, nil: nobody is. The others,
+	// refused or for the next start, are compared with again.
+	Adopted func(names []string)
 }
 
 // What can change while the agent runs. The names are those of the flags.
@@ -61,7 +61,7 @@ func (a *Agent) reload(ctx context.Context) {
 		return
 	}
 	if next.Adopted != nil {
-		next.Adopted()
+		next.Adopted(live)
 	}
 	if len(fixed) > 0 {
 		a.log.Warn("these settings need a restart; their old values stay", "settings", fixed)
