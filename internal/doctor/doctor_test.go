@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"probe/internal/privilege"
 	"probe/internal/single"
@@ -282,5 +284,18 @@ func TestExamineHere(t *testing.T) {
 	}
 	if c := found["load"]; !strings.HasPrefix(c.Found, "source ") {
 		t.Errorf("%+v: the programs were not loaded", c)
+	}
+}
+
+// A refusal that names its remedy is not answered with another one.
+func TestLoadFailed(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]string{
+		loader.ErrPermission: "capabilities", loader.ErrNotSupported: "what the reason says", unix.EMFILE: "what the reason says",
+		unix.EINVAL: "report",
+	} {
+		if c := loadFailed("load", fmt.Errorf("attach: %w", err)); c.Status != Broken || !strings.Contains(c.Remedy, want) {
+			t.Errorf("%v: %+v, want %q", err, c, want)
+		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"probe/internal/privilege"
 	"probe/pkg/loader"
 )
@@ -113,7 +115,9 @@ func loadFailed(name string, err error) Check {
 	case errors.Is(err, loader.ErrPermission):
 		return broken(name, "refused", text, "see the capabilities, lockdown and seccomp below; Kubernetes: securityContext.privileged: true")
 	case errors.Is(err, loader.ErrNotSupported):
-		return broken(name, "not possible", text, "run a newer kernel")
+		return broken(name, "not possible", text, "what the reason says; else a newer kernel")
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM):
+		return broken(name, "failed", text, "what the reason says")
 	}
 	return broken(name, "failed", text, "probe trace --log-level debug --duration 1s, and report what it prints")
 }
