@@ -10,10 +10,13 @@ import (
 	"probe/internal/workload"
 )
 
-// warnAbsent says which filters match nothing at the moment, as far as that can
+// warnAbsent says whether processes are hidden, and which filters match nothing at the moment, as far as that can
 // be known: a mistyped one looks like a host without requests.
 func (a *Agent) warnAbsent() {
 	const until = ": nothing will be seen until there is one"
+	if workload.Hidden(os.Getenv("HOST_PROC")) {
+		a.log.Warn("/proc hides the processes of others (hidepid): services are named by their commands; CAP_SYS_PTRACE lets probe see them")
+	}
 	pids, comms := workload.Absent(os.Getenv("HOST_PROC"), a.opt.PIDs, a.opt.Comms)
 	for _, pid := range pids {
 		a.log.Warn("no process of the host has the number of --pid"+until, "pid", pid)

@@ -4,23 +4,33 @@ package workload
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"os"
 	"slices"
 	"strconv"
 )
 
+// Hidden reports whether /proc shows no processes of others (hidepid), so that their
+// names can only be those of their commands. CAP_SYS_PTRACE sees them all the same.
+func Hidden(procRoot string) bool {
+	proc := newProcReader(cmp.Or(procRoot, defaultProcRoot))
+	for _, pid := range []uint32{1, 2} { // some policies hide the first from all
+		if _, err := os.Stat(proc.path(pid, "stat")); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // Absent returns which of these pids no process has, and which of these command
 // names; nothing where /proc hides processes of others (hidepid). A thread is no
 // process.
 func Absent(procRoot string, pids []uint32, comms []string) (noPIDs []uint32, noComms []string) {
-	if procRoot == "" {
-		procRoot = defaultProcRoot
-	}
-	proc := newProcReader(procRoot)
-	if _, err := os.Stat(proc.path(1, "stat")); err != nil {
+	if Hidden(procRoot) {
 		return nil, nil
 	}
+	proc := newProcReader(cmp.Or(procRoot, defaultProcRoot))
 	for _, pid := range pids {
 		if !proc.leads(pid) {
 			noPIDs = append(noPIDs, pid)

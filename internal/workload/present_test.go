@@ -40,6 +40,9 @@ func TestAbsent(t *testing.T) {
 	if err := os.Symlink("/proc/self", filepath.Join(hidden, strconv.Itoa(int(self)))); err != nil {
 		t.Fatal(err)
 	}
+	if Hidden("") || !Hidden(hidden) {
+		t.Errorf("processes are hidden: here %v, there %v; want false and true", Hidden(""), Hidden(hidden))
+	}
 	if pids, comms := Absent(hidden, []uint32{4}, []string{"init"}); pids != nil || comms != nil {
 		t.Errorf("where processes are hidden: %v and %v are absent, want silence", pids, comms)
 	}
