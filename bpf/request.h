@@ -144,8 +144,8 @@ static __always_inline void on_request_bytes(struct scratch *s, struct conn *c, 
 		replace_request(s, c, sk, tp, task, p, n, trusted); /* pipelined */
 		return;
 	}
-	if (c->head_done && c->req_clean && begins && n < SURE_LEN && !c->ahead &&
-	    (c->head[0] | 0x20) != 'p') {
+	if (p->dir == DIR_RECV && c->head_done && c->req_clean && begins && n < SURE_LEN &&
+	    !c->ahead && (c->head[0] | 0x20) != 'p') {
 		/* A reader that takes the first byte of the next request early. Behind the
 		 * head of POST, PUT or PATCH it is rather a short body. */
 		replace_request(s, c, sk, tp, task, p, n, trusted);

@@ -180,6 +180,10 @@ func TestConversations(t *testing.T) {
 			`server status 0"` + quoted(ok) + `"-39`,
 			`server start+status 18"` + quoted(get) + `" 39"` + quoted(ok) + `"-78`,
 		}},
+		{"a client that sends a word", []string{">" + get, ">word", "<" + ok, ">" + get, "<" + ok}, []string{
+			`client start+status 0"` + quoted(get) + `" 0"` + quoted(ok) + `"-39`,
+			`client start+status 22"` + quoted(get) + `" 39"` + quoted(ok) + `"-78`,
+		}},
 		{"pipelined one by one", []string{"<" + get, "<GET /2 HTTP/1.1\r\n\r\n", ">" + ok, ">" + ok}, []string{
 			`server start 0"` + quoted(get) + `" 0""-0`,
 			`server start+status 18"GET /2 HTTP/1.1\r\n\r\n" 0"` + quoted(ok) + `"-39`,

@@ -277,7 +277,7 @@ func (k *simConn) onRequestBytes(p piece, begins bool) {
 		k.ahead = true
 	case k.headDone && isSurelyRequest(p.captured):
 		k.replaceRequest(p)
-	case k.headDone && k.reqClean && begins && len(p.captured) < simSure && !k.ahead && k.head[0]|0x20 != 'p':
+	case p.dir == recv && k.headDone && k.reqClean && begins && len(p.captured) < simSure && !k.ahead && k.head[0]|0x20 != 'p':
 		k.replaceRequest(p)
 		k.ahead = true
 	default:
