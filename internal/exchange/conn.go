@@ -25,6 +25,7 @@ type conn struct {
 	refusedEnd uint64
 	evictedEnd uint64 // the same of the last request refused for want of room
 	startedEnd uint64 // ... and of the last one counted as started, which may be told again
+	lead       lead   // of the request behind the last one
 	reqPos     uint64 // request bytes known to be of the requests so far
 	openEnd    bool   // ... and more may be: the end of the last one is not known
 	unsure     bool   // responses may be paired wrongly: records were lost
@@ -45,8 +46,8 @@ type conn struct {
 	lastReq  *knownRequest
 	lastResp *knownResponse
 	// reqMet is the request bytes seen up to the head of the last response,
-	// answeredNS when that response ended.
-	reqMet, answeredNS uint64
+	// answeredNS when that response ended, orphanNS when one without a request began.
+	reqMet, answeredNS, orphanNS uint64
 }
 
 // describe is the connection as Requests have it; one whose addresses were lost has none.
@@ -172,7 +173,7 @@ func (t *Tracker) beginAnew(c *conn) {
 	}
 	c.unsure, c.refused, c.openEnd, c.sureEnd, c.tunnel = false, false, false, false, false
 	c.reqFalse, c.refusedEnd, c.evictedEnd, c.startedEnd, c.reqPos, c.respPos = 0, 0, 0, 0, 0, 0
-	c.sureResp = false
+	c.sureResp, c.lead.n = false, 0
 }
 
 // maxFree bounds the exchanges kept for reuse.

@@ -4,7 +4,7 @@ package exchange
 
 import "probe/pkg/events"
 
-// weigh tells whether the request that r begins may be a part of the body of the
+// weigh tells whether the request that r begins, at off, may be a part of the body of the
 // one before, whose end is not known: then it and what follows it is flagged until
 // nothing is open. Flagged, too, is what comes behind bytes that no request explains:
 // one may not have been seen, and its response would go to a neighbour.
@@ -12,7 +12,7 @@ import "probe/pkg/events"
 // Where such a request has no answer when the next one is read, none will come, or
 // every later response went one request too far. Only a client that pipelines has
 // read on before.
-func (t *Tracker) weigh(c *conn, r *events.Record) (doubtful bool) {
+func (t *Tracker) weigh(c *conn, r *events.Record, off uint64, head []byte) (doubtful bool) {
 	for len(c.queue) > 0 && c.queue[0].doubtful && !c.queue[0].begun && !c.pipelines && r.ReadNS > c.answeredNS {
 		t.stats.Doubtful++
 		t.drop(c)
@@ -25,22 +25,26 @@ func (t *Tracker) weigh(c *conn, r *events.Record) (doubtful bool) {
 		c.queue[n-1].flags |= events.FlagBytesUncertain
 		doubtful = true
 	case c.openEnd: // if more was read since the answer began, that came early
-		doubtful = r.ReqOff > c.reqMet
+		doubtful = off > c.reqMet
 	}
-	if doubtful || c.sureEnd && r.ReqOff > c.reqPos && !c.behindBlank(r) {
+	// Between the last request and this one may be an empty line, which some clients
+	// send behind a body (RFC 9112 section 2.2).
+	unseen := c.sureEnd && off > c.reqPos+2
+	cut := c.sureEnd && off > c.reqPos || c.openEnd && r.Has&events.HasClean == 0
+	if doubtful || unseen || cut && !hasCommonMethod(head) {
 		c.unsure = true
 	}
 	return doubtful
 }
 
-// behindBlank: between the last request and that of r is an empty line, which some
-// clients send behind a body (RFC 9112 section 2.2), and not the beginning of a method.
-func (c *conn) behindBlank(r *events.Record) bool {
-	if r.ReqOff-c.reqPos > 2 || len(r.ReqHead) < 4 {
-		return false
+// hasCommonMethod: the head is not the rest of one whose first letters are missing.
+func hasCommonMethod(head []byte) bool {
+	var word [4]byte
+	for i := range min(len(word), len(head)) {
+		word[i] = head[i] | 0x20 // lower case
 	}
-	switch string(r.ReqHead[:4]) {
-	case "GET ", "POST", "HEAD", "PUT ", "DELE", "PATC", "OPTI":
+	switch string(word[:]) {
+	case "get ", "post", "head", "put ", "dele", "patc", "opti":
 		return true
 	}
 	return false

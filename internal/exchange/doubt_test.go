@@ -118,3 +118,28 @@ func TestSplitHeadsBytes(t *testing.T) {
 	s.want(ok(one, reply(201, "")), ok(two, reply(202, "")).read(len(three)).with(events.FlagBytesUncertain),
 		seen{Status: 203, Outcome: "ok", Out: len(reply(203, "")), Flags: noRequest})
 }
+
+// Behind a body whose end is not known the first byte of a request may be taken for a
+// part of it. Then the method is wrong, and marked.
+func TestFirstByteMissing(t *testing.T) {
+	long := fmt.Sprintf("POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%s0\r\n\r\n", chunk(large))
+	rest := "ET /2 HTTP/1.1\r\n\r\n"
+	runScripts(t, []script{
+		{name: "read while the answer leaves", steps: []step{in(long), sending(okReply), in("G"), out(okReply), in(rest), out(okReply), end()},
+			want: []seen{ok(long, okReply).read(1).with(events.FlagBytesUncertain), ok("G"+rest, okReply)}},
+		{name: "read before", steps: []step{in(long), in("G"), out(okReply), in(rest), out(okReply), end()},
+			want: []seen{ok(long, okReply).read(1), ok(rest, okReply).with(uncertain)}},
+	})
+}
+
+// A request that is told behind a response without one, and was read before it: that
+// may have been its own.
+func TestToldBehindItsResponse(t *testing.T) {
+	head, two := "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", get("/2")
+	body := fmt.Sprintf("a0\r\n%s\r\n0\r\n\r\n", large[:0xa0])
+	first, orphan := ok(head+body, okReply).with(events.FlagBytesUncertain), seen{Status: 202, Outcome: "ok", Out: len(reply(202, "")), Flags: noRequest}
+	runScripts(t, []script{{name: "the size of a chunk was taken for the next request", steps: []step{
+		in(get("/1")), out(okReply[:20]), sending(okReply[20:]), in(head, body[:1]), out(okReply[20:]), in(body[1:]), out(okReply), in(two[:1], two[1:]), out(reply(202, "")), end()},
+		want:  []seen{ok(get("/1"), okReply), first, orphan, ok(two, "").outcome("unanswered").with(uncertain)},
+		stats: func(s *exchange.Stats) { s.Started, s.InsideBody, s.Orphans = 3, 1, 1 }}})
+}

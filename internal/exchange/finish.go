@@ -136,6 +136,9 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 		case e.begun: // cut short before its status was complete
 			t.finish(c, respEnd, max(lastNS, e.lastNS), events.OutcomeAborted)
 		default:
+			if c.respPos != 0 && respEnd > c.respPos {
+				e.flags |= uncertain // nothing else explains these bytes
+			}
 			t.finish(c, e.respOff, t.now, events.OutcomeUnanswered)
 		}
 	}

@@ -26,6 +26,8 @@ func TestFasterThanTheReturn(t *testing.T) {
 			want: []seen{ok(one, r1), ok(two, r2)}},
 		{name: "client's write returns between the pieces", steps: []step{out(one), in(r1), sending(two), in(r2[:20]), out(two), in(r2[20:]), end()},
 			want: []seen{ok(one, r1), ok(two, r2)}},
+		{name: "client reads it in pieces too short to know it", steps: []step{out(one), in(r1), sending(two), in(r2[:1], r2[1:]), out(two), end()},
+			want: []seen{ok(one, r1), ok(two, "").outcome("unanswered").with(uncertain)}},
 		{name: "closed before the write returned", steps: []step{out(one), in(r1), sending(two), in(r2), end()},
 			want:  []seen{ok(one, r1), {Status: 404, Outcome: "ok", Out: len(r2), Flags: noRequest}},
 			stats: func(s *exchange.Stats) { s.Started, s.Orphans = 1, 1 }},
@@ -33,6 +35,8 @@ func TestFasterThanTheReturn(t *testing.T) {
 			want: []seen{ok(one, r1), ok(two, r2)}},
 		{name: "server, for each of three", steps: []step{in(one), sending(r1), in(two), out(r1), sending(r2), in(one), out(r2), out(r1), end()},
 			want: []seen{ok(one, r1), ok(two, r2), ok(one, r1)}},
+		{name: "server reads the first byte of it, behind a body", steps: []step{in(post("/1", "a")), sending(r1), in(two[:1]), out(r1), in(two[1:]), sweepOld(), out(r2), end()},
+			want: []seen{ok(post("/1", "a"), r1), ok(two, r2)}},
 		{name: "server, swept between", steps: []step{in(one), sending(r1), in(two), sweepOld(), out(r1), sweepOld(), out(r2), end()},
 			want: []seen{ok(one, r1), ok(two, r2)}},
 		{name: "server closes while it sends", steps: []step{in(one), out(r1[:20]), sending(r1[20:]), end()},
@@ -123,4 +127,15 @@ func TestReset(t *testing.T) {
 			want: []seen{ok(getRequest, closeHead+"abc").outcome("aborted")}},
 		{name: "before the response", steps: []step{in(getRequest), reset()}, want: []seen{ok(getRequest, "").outcome("unanswered")}},
 	})
+}
+
+// An answer that comes before its request is told ends one whose end was not seen, also
+// where it has more pieces than are waited with.
+func TestLateAnswerEndsAnother(t *testing.T) {
+	r1 := chunkedHead + chunk(large) + chunk(large) + "0\r\nX-Sum: 1\r\n\r\n"
+	r2 := reply(404, "")
+	pieces := append([]string{r2[:7]}, bytewise(r2[7:])...)
+	runScripts(t, []script{{name: "in many pieces", steps: []step{out(get("/1")), in(r1), sending(get("/2")), in(pieces...), out(get("/2")), end()},
+		want:  []seen{ok(get("/1"), r1), {Status: 404, Outcome: "ok", Out: len(r2), Flags: noRequest}},
+		stats: func(s *exchange.Stats) { s.Started, s.Orphans, s.Evicted = 2, 1, 1 }}})
 }

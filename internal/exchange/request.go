@@ -3,13 +3,15 @@
 package exchange
 
 import (
+	"bytes"
+
 	"probe/internal/http1"
 	"probe/pkg/events"
 )
 
 // addRequest takes a request head, and the pipelined ones behind it.
 func (t *Tracker) addRequest(c *conn, r *events.Record) {
-	off, head := r.ReqOff, r.ReqHead
+	off, head := t.withLead(c, r)
 	e := c.findRequest(off)
 	switch {
 	case e != nil && e.begun, e == nil && c.startedEnd == off+1, c.evictedEnd == off+1:
@@ -39,9 +41,12 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 	case r.Has&events.HasClean == 0 && c.insideChunks():
 		t.refuseRequest(c, off)
 		c.reqFalse = max(c.reqFalse, off)
+		if t.beginsRequest(head) && bytes.HasPrefix(t.req.Target, []byte("/")) { // the end may have come in pieces
+			c.queue[len(c.queue)-1].flags |= events.FlagBytesUncertain
+		}
 		return
 	default:
-		doubtful := (c.openEnd || len(c.queue) > 0 || off != c.reqPos) && t.weigh(c, r)
+		doubtful := (c.openEnd || len(c.queue) > 0 || off != c.reqPos) && t.weigh(c, r, off, head)
 		if e = t.startRequest(c, r, off, head); e != nil {
 			e.doubtful = e.doubtful || doubtful
 		}
@@ -58,7 +63,11 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 			t.readHead(c, e, head)
 			continue
 		}
-		if e != nil || c.evictedEnd == off+1 || !t.beginsRequest(head) {
+		if e != nil || c.evictedEnd == off+1 {
+			return
+		}
+		if !t.beginsRequest(head) {
+			c.lead.keep(off, head, &t.req)
 			return
 		}
 		if e = t.startRequest(c, r, off, head); e != nil {
@@ -79,6 +88,9 @@ func (t *Tracker) refuseRequest(c *conn, off uint64) {
 
 // startRequest puts a request into the queue; nil when there is no room.
 func (t *Tracker) startRequest(c *conn, r *events.Record, off uint64, head []byte) *exchange {
+	if r.ReadNS < c.orphanNS { // that response may have been its own
+		c.unsure = true
+	}
 	e := t.push(c)
 	if e == nil {
 		c.reqPos, c.sureEnd = max(c.reqPos, off+1), false

@@ -57,7 +57,7 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 		return false
 	case e.body == http1.BodyUntilClose:
 		// Unless another request waits: then the server has left out the length.
-		return c.onlyAnswers(e)
+		return c.onlyAnswers(e, r)
 	case e.body != http1.BodyChunked || e.hasEnd:
 		inside := e.hasEnd && r.RespOff < e.bodyEnd
 		if inside && len(c.queue) > 1 && e.perhapsHead(c) {
@@ -68,7 +68,7 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 	probe := e.chunks
 	if !probe.Skip(int64(r.RespOff - e.chunkPos)) {
 		// The place is lost: as for a body that the close ends.
-		return c.onlyAnswers(e)
+		return c.onlyAnswers(e, r)
 	}
 	_, _, err := probe.Feed(r.RespData)
 	return err == nil
@@ -87,9 +87,10 @@ func (c *conn) splicedOut(e *exchange) bool {
 	return c.isUnix() && c.role == events.RoleClient && len(c.queue) > 1 && c.queue[1].readNS > e.lastNS
 }
 
-// onlyAnswers: no request but that of e waits, so nothing but e can be answered.
-func (c *conn) onlyAnswers(e *exchange) bool {
-	return len(c.queue) == 1 && e.flags&(events.FlagNoRequest|uncertain) == 0
+// onlyAnswers: no request but that of e waits, or is on its way, so nothing but e can
+// be answered by r.
+func (c *conn) onlyAnswers(e *exchange, r *events.Record) bool {
+	return len(c.queue) == 1 && r.Has&events.HasLate == 0 && e.flags&(events.FlagNoRequest|uncertain) == 0
 }
 
 // captured is the offset behind the bytes of the head that were captured.
@@ -192,7 +193,7 @@ func (t *Tracker) addOrphan(c *conn, r *events.Record, data []byte) bool {
 	if e == nil {
 		return false
 	}
-	c.refused = false
+	c.refused, c.orphanNS = false, r.NowNS
 	e.flags |= events.FlagNoRequest
 	e.pid, e.tid = r.PID, r.TID
 	return true

@@ -100,6 +100,8 @@ type Tracker struct {
 	whole exchange
 	out   events.Request
 	now   uint64
+
+	joined []byte // a head with its lead
 }
 
 // New returns a tracker that hands every exchange to emit. The Request is
