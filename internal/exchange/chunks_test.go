@@ -88,6 +88,9 @@ func TestHeadsInsideChunksPlaceLost(t *testing.T) {
 	runScripts(t, []script{
 		{name: "an answer", steps: play(answer), want: []seen{ok(getRequest, whole(answer)), ok(get("/2"), okReply)}, stats: inside},
 		{name: "no answer", steps: play(prose), want: []seen{ok(getRequest, whole(prose)), ok(get("/2"), okReply)}, stats: inside},
+		{name: "another request waits, and its answer is among the last bytes", steps: []step{in(getRequest, get("/2")), out(two + "0\r\n\r\n" + answer), end()},
+			want:  []seen{ok(getRequest, two+"0\r\n\r\n"+answer).outcome("aborted").with(uncertain)},
+			stats: func(s *exchange.Stats) { s.Started, s.Unseen = 2, 1 }},
 		{name: "another request waits", steps: []step{in(getRequest, get("/2")), out(two, answer), end()},
 			want: []seen{ok(getRequest, two), ok(get("/2"), answer)}},
 	})

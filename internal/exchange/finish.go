@@ -20,6 +20,9 @@ func outcomeOf(status uint16) events.Outcome {
 // the offset behind its last response byte, atNS the time of that byte.
 func (t *Tracker) finish(c *conn, end, atNS uint64, outcome events.Outcome) {
 	e := c.queue[0]
+	if e.endUnseen() {
+		c.endsSomewhere(atNS)
+	}
 	if e.respEnd == 0 || end < e.respOff {
 		end = e.respOff
 	}
@@ -115,8 +118,8 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 		switch {
 		case e.begun && e.status != 0:
 			at := max(lastNS, e.lastNS)
-			if e.endUnseen() {
-				c.endsSomewhere(e, at, uncertain)
+			if e.endUnseen() && len(c.queue) > 1 && c.queue[1].readNS <= at {
+				e.flags |= uncertain // another response may be among its bytes
 			}
 			if e.hasEnd {
 				respEnd = min(respEnd, e.bodyEnd)
@@ -129,7 +132,7 @@ func (t *Tracker) closeConn(c *conn, lastNS, respEnd uint64) {
 			t.stats.Doubtful++
 			t.drop(c)
 		case e.begun && (e.hidden || e.respEnd > e.captured()): // of its head something was not captured
-			c.endsSomewhere(e, max(lastNS, e.lastNS), uncertain)
+			c.endsSomewhere(max(lastNS, e.lastNS))
 			t.dropUnseen(c)
 		case e.unread, e.perhaps && !e.begun:
 			t.dropUnseen(c)

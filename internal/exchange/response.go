@@ -109,9 +109,6 @@ func (t *Tracker) finishBefore(c *conn, e *exchange, r *events.Record) {
 	if !e.headDone {
 		e.flags |= uncertain
 	}
-	if e.endUnseen() {
-		c.endsSomewhere(e, r.PrevNS, 0)
-	}
 	t.finish(c, end, r.PrevNS, outcomeOf(e.status))
 	if hidden {
 		t.unseenResponse(c, r.PrevNS)
@@ -149,9 +146,6 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 			return
 		}
 		end := e.bodyEnd
-		if e.endUnseen() { // it looks like one, and usually is
-			c.endsSomewhere(e, e.lastNS, 0)
-		}
 		if e.body == http1.BodyTunnel {
 			c.tunnel = e.flags&uncertain == 0
 			t.finish(c, end, r.NowNS, events.OutcomeUpgraded)

@@ -69,15 +69,11 @@ func (e *exchange) finalUnseen(r *events.Record) bool {
 	return !e.headDone && (e.hidden || r.RespOff > e.captured())
 }
 
-// endsSomewhere: e is over, and where it ended was not seen. Responses to requests that
-// waited when its last byte came may be among the bytes taken for its own.
-func (c *conn) endsSomewhere(e *exchange, lastNS uint64, mark events.Flags) {
+// endsSomewhere: the first response is over, and where it ended was not seen. Those to
+// requests that waited when its last byte came may be among the bytes taken for its own.
+func (c *conn) endsSomewhere(lastNS uint64) {
 	for _, q := range c.queue[1:] {
-		if q.readNS <= lastNS {
-			q.perhaps = true
-			q.flags |= mark
-			e.flags |= mark
-		}
+		q.perhaps = q.perhaps || q.readNS <= lastNS
 	}
 }
 
