@@ -200,3 +200,39 @@ func TestLeavesHTTP(t *testing.T) {
 			want: []seen{ok(connect, refused), ok(getRequest, okReply)}},
 	})
 }
+
+// Some clients read the head of a response that opens a tunnel byte by byte, which is
+// more pieces than the kernel tells.
+func TestLeavesHTTPBehindLongHead(t *testing.T) {
+	upgrade := "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"
+	switching := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+	connect := "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"
+	established := "HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n"
+	refused := "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+	inside := func(s *exchange.Stats) { s.InsideBody = 1 }
+	upgraded := func(request, response string) seen {
+		return ok(request, response).outcome("upgraded").with(events.FlagBytesUncertain)
+	}
+	told := established[:1+simMaxMore] // all that is known of its end
+	long := switching[:len(switching)-2] + strings.Repeat("X: y\r\n", 200) + "\r\n"
+	runScripts(t, []script{
+		{name: "CONNECT, then HTTP", steps: []step{in(connect), out(bytewise(established)...), in(getRequest), out(okReply), end()},
+			want: []seen{upgraded(connect, established)}, stats: func(s *exchange.Stats) { s.InsideBody, s.InsideAnswer = 1, 1 }},
+		{name: "CONNECT, then a request without an answer", steps: []step{in(connect), out(bytewise(established)...), in(getRequest), end()},
+			want: []seen{upgraded(connect, told)}, stats: inside},
+		{name: "CONNECT, then something else", steps: []step{in(connect), out(bytewise(established)...), in("\x16\x03\x01"), out(strings.Repeat("\x16\x03\x03", 999)), sweep(), end()},
+			want: []seen{upgraded(connect, told)}},
+		{name: "CONNECT, then the server speaks HTTP", steps: []step{in(connect), out(bytewise(established)...), out(okReply), end()},
+			want: []seen{upgraded(connect, established)}, stats: func(s *exchange.Stats) { s.InsideAnswer = 1 }},
+		{name: "CONNECT, closed", steps: []step{in(connect), out(bytewise(established)...), end()},
+			want: []seen{upgraded(connect, told)}},
+		{name: "CONNECT, closed inside the head", steps: []step{in(connect), out(bytewise(established[:30])...), end()},
+			want: []seen{ok(connect, established[:30]).outcome("aborted")}},
+		{name: "CONNECT refused", steps: []step{in(connect), out(bytewise(refused)...), in(connect), out(established), end()},
+			want: []seen{ok(connect, refused).with(uncertain), ok(connect, established).outcome("upgraded")}},
+		{name: "101", steps: []step{in(upgrade), out(bytewise(switching)...), in("\x81\x05hello"), out("\x81\x05hello"), sweep(), end()},
+			want: []seen{upgraded(upgrade, switching[:1+simMaxMore])}},
+		{name: "101 in one piece of which not all is captured", steps: []step{in(upgrade), out(long), in(getRequest), out(okReply), end()},
+			want: []seen{upgraded(upgrade, long[:events.MaxHead])}},
+	})
+}

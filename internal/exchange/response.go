@@ -148,11 +148,7 @@ func (t *Tracker) feed(c *conn, r *events.Record, off uint64, data []byte) {
 		end := e.bodyEnd
 		if e.body == http1.BodyTunnel {
 			c.tunnel = e.flags&uncertain == 0
-			t.finish(c, end, r.NowNS, events.OutcomeUpgraded)
-			for c.tunnel && len(c.queue) > 0 { // sent ahead, into the tunnel
-				t.stats.NotHTTP++
-				t.drop(c)
-			}
+			t.leaveHTTP(c, end, r.NowNS)
 			return
 		}
 		// More bytes in this piece: the next pipelined response.
@@ -246,6 +242,9 @@ func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off u
 		case interim: // its end was not captured: a final head must follow
 			e.msgOff, e.buf, e.hidden = r.RespEnd, nil, true
 			e.flags |= uncertain
+			return false
+		case e.opensTunnel():
+			t.endTunnelHead(c, e.captured(), e.lastNS)
 			return false
 		default:
 			e.loseHead()

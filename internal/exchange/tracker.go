@@ -212,6 +212,9 @@ func (t *Tracker) apply(c *conn, r *events.Record) {
 		t.beginAnew(c)
 	}
 	t.advance(c, r)
+	if len(c.queue) > 0 {
+		t.passTunnelHead(c, r)
+	}
 	if r.PrevRough && len(c.queue) > 0 && c.queue[0].begun {
 		c.queue[0].flags |= events.FlagTimeUncertain
 	}
