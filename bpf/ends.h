@@ -52,10 +52,11 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 			tail_keep(c, moved);
 		}
 		if (c->tx_off && sending_now(c, tp, trusted)) {
-			c->tail_len = 0;
 			c->tx_off += (__u32)(READ(trusted, tp, write_seq) - (__u32)c->tx_off);
-			if (c->role == PROBE_ROLE_SERVER)
+			if (c->role == PROBE_ROLE_SERVER) { /* the bytes of answers */
+				c->tail_len = 0;
 				responded(c, bpf_ktime_get_ns());
+			}
 		}
 	}
 	if (c->phase == PHASE_REQUEST)
@@ -78,6 +79,20 @@ static __always_inline bool unread(struct sock *sk, struct tcp_sock *tp, const b
 	       READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq) > fin;
 }
 
+/* Has a client read more than any call has told? The call may still be under way, or
+ * it was a splice, which is told when the socket goes. */
+static __always_inline bool reading_now(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+					const bool trusted)
+{
+	if (!tp || c->family != CONN_TCP || c->role != PROBE_ROLE_CLIENT ||
+	    c->phase != PHASE_REQUEST)
+		return false;
+	if (c->rx_off)
+		return rx_seq(sk, tp, trusted) != (__u32)c->rx_off;
+	return READ(trusted, tp, bytes_received) >
+	       READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
+}
+
 /*
  * A peer that is gone answers what it is sent with a reset before that send returns. The
  * send is told afterwards; until then the end waits, if it is of a response, or of a
@@ -87,7 +102,7 @@ static __always_inline bool unread(struct sock *sk, struct tcp_sock *tp, const b
 static __always_inline bool end_waits(struct conn *c, struct sock *sk, struct tcp_sock *tp,
 				      const bool trusted)
 {
-	if (c->drains && unread(sk, tp, trusted))
+	if (c->drains && (unread(sk, tp, trusted) || reading_now(c, sk, tp, trusted)))
 		return true;
 	return c->role == (c->phase == PHASE_REQUEST ? PROBE_ROLE_SERVER : PROBE_ROLE_CLIENT) &&
 	       c->tx_off && sending_now(c, tp, trusted);
@@ -128,7 +143,9 @@ static __always_inline bool conn_state(struct conn *c, struct sock *sk, struct t
 {
 	if (!ends_exchange(c, sk, newstate))
 		return false;
-	c->drains = newstate == TCP_CLOSE;
+	/* To TCP_LAST_ACK: a client shuts its side before it has read what came. */
+	c->drains =
+		newstate == TCP_CLOSE || (newstate == TCP_LAST_ACK && c->role != PROBE_ROLE_SERVER);
 	conn_end(scratch(SCRATCH_STATE), c, sk, tp, was_reset(oldstate, newstate),
 		 newstate == TCP_SYN_SENT, trusted);
 	return newstate == TCP_SYN_SENT;

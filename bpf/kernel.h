@@ -38,6 +38,7 @@
 
 #define SOCK_DONE     1 /* include/net/sock.h: bit of skc_flags, a FIN was received */
 #define SHUTDOWN_MASK 3 /* include/net/sock.h: both directions shut */
+#define SEND_SHUTDOWN 2 /* ... that of sending */
 
 /* Padding of these partial structures says nothing: CO-RE finds the members. */
 #pragma clang diagnostic push

@@ -146,7 +146,14 @@ static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const 
  */
 static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, const bool trusted)
 {
-	return c->family == CONN_TCP && tp && (__u32)c->tx_off != READ(trusted, tp, write_seq);
+	__u32 ahead;
+
+	if (c->family != CONN_TCP || !tp)
+		return false;
+	ahead = READ(trusted, tp, write_seq) - (__u32)c->tx_off;
+	/* A FIN has a number of its own. */
+	return ahead > 1 ||
+	       (ahead == 1 && !(BPF_CORE_READ((struct sock *)tp, sk_shutdown) & SEND_SHUTDOWN));
 }
 
 /* Response bytes moved, all but the first ones. */

@@ -106,6 +106,19 @@ func endScenarios() []scenario {
 			client.expectEnd()
 			client.both("GET", 200)
 		}},
+		{"half closed by the client inside its request", func(s *stage) {
+			client, server := s.tcp()
+			client.write("POST " + s.target + " HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
+			must("shutdown", unix.Shutdown(client.fd, unix.SHUT_WR))
+			server.read()
+			server.expectEnd()
+			server.write("HTTP/1.0 400 Bad Request\r\n\r\ntoo short")
+			client.read()
+			server.close()
+			client.expectEnd()
+			client.close()
+			client.both("POST", 400)
+		}},
 		{"half closed by the client, who reads when all is over", func(s *stage) {
 			client, server := s.tcp()
 			client.write(get(s.target))
@@ -119,6 +132,57 @@ func endScenarios() []scenario {
 			}
 			client.expectEnd()
 			client.both("GET", 200)
+		}},
+		{"half closed by the client, who has not read the answer yet", func(s *stage) {
+			client, server := s.tcp()
+			client.write(get(s.target))
+			server.read()
+			server.write(answerOf(200, repeated(30000)))
+			server.close()
+			client.ready(30000)
+			must("shutdown", unix.Shutdown(client.fd, unix.SHUT_WR))
+			for client.got < server.sent {
+				client.drainSome()
+			}
+			client.expectEnd()
+			client.both("GET", 200)
+		}},
+		{"half closed by the client while the answer comes", func(s *stage) {
+			answer := answerOf(200, "and over")
+			for range 2000 { // the end must meet the read, which a few in a thousand do
+				client, server := s.tcp()
+				client.write(get(s.target))
+				done := make(chan string, 1)
+				go func() {
+					defer close(done)
+					defer recoverFailure(func(text string) { done <- text })
+					server.read()
+					server.write(answer)
+					server.close()
+				}()
+				must("shutdown", unix.Shutdown(client.fd, unix.SHUT_WR))
+				for client.got < len(answer) {
+					client.drainSome()
+				}
+				if text := <-done; text != "" {
+					fail("%s", text)
+				}
+				client.expectEnd()
+				client.close()
+				client.both("GET", 200)
+			}
+		}},
+		{"half closed by the client inside a chunked answer", func(s *stage) {
+			client, server := s.tcp()
+			client.exchange(get(s.target), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n"+repeated(600)+"\r\n")
+			server.write("258\r\n" + repeated(600) + "\r\n")
+			client.read()
+			must("shutdown", unix.Shutdown(client.fd, unix.SHUT_WR))
+			client.close()
+			server.expectEnd()
+			server.close()
+			client.tells("GET", 200, "aborted")
+			server.tells("GET", 200, "aborted")
 		}},
 		{"answer read after a reset", func(s *stage) {
 			client, server := s.tcp()
