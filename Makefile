@@ -155,13 +155,14 @@ test-kernels: ## Try other kernels in QEMU and compare with docs/kernels.md (ARG
 	$(GO) run ./scripts/kernels $(ARGS)
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME (default 2m) each
+fuzz: ## Run every fuzz target for FUZZTIME (default 2m) each, and the properties with new cases
 	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' "$$file"); do \
 			echo "== $$(dirname "$$file") $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
 		done; \
 	done
+	$(GO) test -run '^TestAny' ./internal/exchange -rapid.seed=0 -rapid.checks=5000
 
 .PHONY: clean
 clean: ## Remove what the other targets left behind, except the committed objects
