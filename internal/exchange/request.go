@@ -3,8 +3,6 @@
 package exchange
 
 import (
-	"bytes"
-
 	"probe/internal/http1"
 	"probe/pkg/events"
 )
@@ -41,9 +39,6 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 	case r.Has&events.HasClean == 0 && c.insideChunks():
 		t.refuseRequest(c, off)
 		c.reqFalse = max(c.reqFalse, off)
-		if t.beginsRequest(head) && bytes.HasPrefix(t.req.Target, []byte("/")) { // the end may have come in pieces
-			c.queue[len(c.queue)-1].flags |= events.FlagBytesUncertain
-		}
 		return
 	default:
 		doubtful := (c.openEnd || len(c.queue) > 0 || off != c.reqPos) && t.weigh(c, r, off, head)
