@@ -70,27 +70,26 @@ static __always_inline void conn_closed(struct scratch *s, struct conn *c, struc
 }
 
 /* Is there data that a process may still read, though the connection has ended? */
-static __always_inline bool unread(struct sock *sk, struct tcp_sock *tp, const bool trusted)
+static __noinline bool unread(struct sock *sk, struct tcp_sock *tp)
 {
-	bool fin = READ(trusted, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
+	bool fin = READ(false, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE);
 
 	/* Who closes a socket throws away first what is in it. */
-	return tp && (void *)READ(trusted, sk, sk_receive_queue.next) != &sk->sk_receive_queue &&
-	       READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq) > fin;
+	return tp && (void *)READ(false, sk, sk_receive_queue.next) != &sk->sk_receive_queue &&
+	       READ(false, tp, rcv_nxt) - READ(false, tp, copied_seq) > fin;
 }
 
 /* Has a client read more than any call has told? The call may still be under way, or
- * it was a splice, which is told when the socket goes. */
-static __always_inline bool reading_now(struct conn *c, struct sock *sk, struct tcp_sock *tp,
-					const bool trusted)
+ * it was a splice, which is told when the socket goes. Noinline: see piece_locate. */
+static __noinline bool reading_now(struct conn *c, struct sock *sk, struct tcp_sock *tp)
 {
-	if (!tp || c->family != CONN_TCP || c->role != PROBE_ROLE_CLIENT ||
+	if (!c || !sk || !tp || c->family != CONN_TCP || c->role != PROBE_ROLE_CLIENT ||
 	    c->phase != PHASE_REQUEST)
 		return false;
 	if (c->rx_off)
-		return rx_seq(sk, tp, trusted) != (__u32)c->rx_off;
-	return READ(trusted, tp, bytes_received) >
-	       READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
+		return rx_seq(sk, tp, false) != (__u32)c->rx_off;
+	return READ(false, tp, bytes_received) >
+	       READ(false, tp, rcv_nxt) - READ(false, tp, copied_seq);
 }
 
 /*
@@ -102,7 +101,7 @@ static __always_inline bool reading_now(struct conn *c, struct sock *sk, struct 
 static __always_inline bool end_waits(struct conn *c, struct sock *sk, struct tcp_sock *tp,
 				      const bool trusted)
 {
-	if (c->drains && (unread(sk, tp, trusted) || reading_now(c, sk, tp, trusted)))
+	if (c->drains && (unread(sk, tp) || reading_now(c, sk, tp)))
 		return true;
 	return c->role == (c->phase == PHASE_REQUEST ? PROBE_ROLE_SERVER : PROBE_ROLE_CLIENT) &&
 	       c->tx_off && sending_now(c, tp, trusted);

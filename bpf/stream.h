@@ -140,6 +140,12 @@ static __always_inline __u32 rx_seq(struct sock *sk, struct tcp_sock *tp, const 
 	return seq;
 }
 
+/* Noinline, as it needs room on the stack (piece_locate). */
+static __noinline bool shut_for_sending(struct tcp_sock *tp)
+{
+	return tp && BPF_CORE_READ((struct sock *)tp, sk_shutdown) & SEND_SHUTDOWN;
+}
+
 /*
  * Bytes went out whose call has not returned yet: on another CPU the peer, and
  * a second thread of this process, can be faster than that return.
@@ -152,8 +158,7 @@ static __always_inline bool sending_now(struct conn *c, struct tcp_sock *tp, con
 		return false;
 	ahead = READ(trusted, tp, write_seq) - (__u32)c->tx_off;
 	/* A FIN has a number of its own. */
-	return ahead > 1 ||
-	       (ahead == 1 && !(BPF_CORE_READ((struct sock *)tp, sk_shutdown) & SEND_SHUTDOWN));
+	return ahead > 1 || (ahead == 1 && !shut_for_sending(tp));
 }
 
 /* Response bytes moved, all but the first ones. */
