@@ -10,8 +10,9 @@ import (
 	"probe/internal/workload"
 )
 
-// warnAbsent says whether processes are hidden, and which filters match nothing at the moment, as far as that can
-// be known: a mistyped one looks like a host without requests.
+// warnAbsent says whether processes are hidden, and which filters match nothing at
+// the moment, as far as that can be known: a mistyped one looks like a host without
+// requests.
 func (a *Agent) warnAbsent() {
 	const until = ": nothing will be seen until there is one"
 	if workload.Hidden(os.Getenv("HOST_PROC")) {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"probe/internal/privilege"
+	"probe/pkg/loader"
 )
 
 func (h host) cgroup() Check {
@@ -73,9 +74,6 @@ func (h host) pidNamespace() Check {
 		"Kubernetes: hostPID: true; docker: --pid=host")
 }
 
-// initialUIDs is what the host's user namespace maps: every user to itself.
-const initialUIDs = "0 0 4294967295"
-
 // userNamespace: capabilities of another one than the host's look like those of
 // root, and the kernel does not take them for BPF.
 func (h host) userNamespace() Check {
@@ -84,7 +82,7 @@ func (h host) userNamespace() Check {
 	switch {
 	case err != nil: // a kernel without user namespaces
 		return fine(name, "none", "capabilities are those of the host")
-	case strings.Join(strings.Fields(text), " ") == initialUIDs:
+	case loader.HostUsers(text):
 		return fine(name, "the host's", "capabilities are those of the host")
 	}
 	return broken(name, "a private one", "in a user namespace: its capabilities do not count for BPF",

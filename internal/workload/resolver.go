@@ -5,9 +5,10 @@
 //
 // resolver.go is the bounded cache of processes, lookup.go what fills it and
 // recheck.go what doubts it; containers.go is that of containers. proc.go, told.go
-// and files.go read, cgroup.go, labels.go, podname.go and program.go parse. names.go is the policy of service
-// names and rules.go the user's; kubelet.go asks the kubelet; filter.go says
-// whether a process is wanted.
+// and files.go read, cgroup.go, labels.go, podname.go and program.go parse. names.go
+// is the policy of service names and rules.go the user's; kubelet.go asks the
+// kubelet; filter.go says whether a process is wanted, present.go whether there is
+// one.
 //
 // Nobody waits for a file: what /proc tells without waiting is read where the
 // process is first seen, everything else by workers. Until they are done the

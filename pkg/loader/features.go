@@ -130,10 +130,16 @@ func explain(err error) error {
 	return err
 }
 
-// inUserNamespace: of the host's own, all users are mapped to themselves.
 func inUserNamespace() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
-	return err == nil && strings.Join(strings.Fields(string(text)), " ") != "0 0 4294967295"
+	return err == nil && !HostUsers(string(text))
+}
+
+// HostUsers reports whether a /proc/PID/uid_map (user_namespaces(7)) is that of the
+// host's own user namespace, in which every user is mapped to itself. The kernel takes
+// the capabilities of no other for BPF.
+func HostUsers(uidMap string) bool {
+	return strings.Join(strings.Fields(uidMap), " ") == "0 0 4294967295"
 }
 
 func firstLine(b []byte) string {
