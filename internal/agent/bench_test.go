@@ -147,8 +147,8 @@ func newBenchLoad(tb testing.TB, message func(int) message) *benchLoad {
 // one request through the whole path, and what comes due with it.
 func (l *benchLoad) one(tb testing.TB) {
 	if l.count%benchBatch == 0 {
-		l.agent.tracker.EndBatch()
 		l.agent.batchNS = l.nowNS
+		l.agent.endBatch()
 	}
 	if l.count%benchFlush == benchFlush-1 {
 		if err := l.agent.export.Export(tb.Context(), l.agent.stats.Flush()); err != nil {

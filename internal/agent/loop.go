@@ -91,9 +91,21 @@ func (a *Agent) take() (bytes int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	a.tracker.EndBatch()
+	a.endBatch()
 	a.releaseHeld(false)
 	return bytes, nil
+}
+
+// batchTime is from one end of a batch to the next at least. For some batches the
+// tracker waits for records that are late, because a CPU was taken away: drains of
+// 1 ms must not make that short.
+const batchTime = 3 * time.Millisecond
+
+func (a *Agent) endBatch() {
+	if a.batchNS >= a.nextBatch {
+		a.nextBatch = a.batchNS + uint64(batchTime)
+		a.tracker.EndBatch()
+	}
 }
 
 func (a *Agent) feed(raw []byte) {

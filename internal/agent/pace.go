@@ -21,6 +21,14 @@ const (
 	// busyRate is from where on that is asked, in bytes a second that the ring takes
 	// up: some 12,000 requests.
 	busyRate = 4 << 20
+	// littleIdle is the part of all CPUs' time that is idle on such a host at most.
+	littleIdle = 0.04
+	// shortBytes are what a drain takes at most on a host with much CPU to spare, down
+	// to minDrain: some 130 requests, 40 µs. Whoever wants the CPU waits as long, and at
+	// a fast server that is more than 1 in 100 requests.
+	shortBytes = 40 << 10
+	// muchIdle is the part that is idle there at least.
+	muchIdle = 0.1
 	// minDrain is when the ring fills fast; fillTarget is the part of it that one
 	// interval may fill.
 	minDrain   = time.Millisecond
@@ -58,13 +66,16 @@ func (p *pace) drained(nowNS uint64, bytes int) (fills time.Duration) {
 // choose sets next for a ring that fills so. Pressed: others want more CPU than there is.
 // Busy: something is to be done without a record, too.
 func (p *pace) choose(fills time.Duration, pressed, busy bool) {
-	next := liveDrain
+	next, part := liveDrain, fillTarget
 	p.waits = p.quiet > quietDrains && !busy
+	many := fills.Seconds() < float64(p.ring)/busyRate
 	switch {
 	case p.waits:
 		next = longestWait
-	case pressed || fills.Seconds() < float64(p.ring)/busyRate && !p.spare.is(p.lastNS):
+	case pressed || many && p.spare.share(p.lastNS) < littleIdle:
 		next = busyDrain
+	case many && p.spare.share(p.lastNS) >= muchIdle:
+		part = min(part, shortBytes/float64(p.ring))
 	}
-	p.next = max(min(next, time.Duration(float64(fills)*fillTarget)), minDrain)
+	p.next = max(min(next, time.Duration(float64(fills)*part)), minDrain)
 }

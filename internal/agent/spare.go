@@ -9,33 +9,33 @@ import (
 	"time"
 )
 
-const (
-	// spareEvery is between two looks. /proc/uptime counts hundredths of a second.
-	spareEvery = time.Second
-	// spareShare of all CPUs' time must have been idle.
-	spareShare = 0.04
-)
+// spareEvery is between two looks. /proc/uptime counts hundredths of a second: 2.5 %
+// of that on one CPU.
+const spareEvery = 400 * time.Millisecond
 
-// spareCPU tells whether the host has CPU time to spare.
+// spareCPU tells how much CPU time the host has to spare.
 type spareCPU struct {
 	read   func() (up, idle float64, err error)
 	nextNS uint64
 	up     float64 // seconds, at the last look
 	idle   float64 // CPU-seconds
-	spare  bool
+	part   float64
 }
 
-// is looks at most once a second, and says no until it has looked twice.
-func (s *spareCPU) is(nowNS uint64) bool {
+// share is the part of all CPUs' time that was idle at the last look. It says 0 until
+// it has looked twice.
+func (s *spareCPU) share(nowNS uint64) float64 {
 	if nowNS < s.nextNS {
-		return s.spare
+		return s.part
 	}
 	s.nextNS = nowNS + uint64(spareEvery)
 	up, idle, err := s.read()
-	elapsed := (up - s.up) * float64(runtime.NumCPU())
-	s.spare = err == nil && s.up > 0 && idle-s.idle >= spareShare*elapsed
+	s.part = 0
+	if elapsed := (up - s.up) * float64(runtime.NumCPU()); err == nil && s.up > 0 && elapsed > 0 {
+		s.part = (idle - s.idle) / elapsed
+	}
 	s.up, s.idle = up, idle
-	return s.spare
+	return s.part
 }
 
 // readUptime reads /proc/uptime: seconds since boot, and how many seconds all CPUs

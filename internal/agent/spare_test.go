@@ -4,6 +4,7 @@ package agent
 
 import (
 	"errors"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -15,13 +16,13 @@ func TestSpareCPU(t *testing.T) {
 	var fails error
 	s := spareCPU{read: func() (float64, float64, error) { reads++; return up, idle, fails }}
 	now := uint64(time.Hour)
-	look := func(name string, share float64, want bool) {
+	look := func(name string, share, want float64) {
 		t.Helper()
 		before := reads
 		now += uint64(spareEvery)
 		up, idle = up+1, idle+share*cpus
 		for range 3 {
-			if got := s.is(now); got != want {
+			if got := s.share(now); math.Abs(got-want) > 1e-9 {
 				t.Errorf("%s: %v", name, got)
 			}
 		}
@@ -29,13 +30,12 @@ func TestSpareCPU(t *testing.T) {
 			t.Errorf("%s: read %d times", name, reads-before)
 		}
 	}
-	look("first look", 1, false)
-	look("all idle", 1, true)
-	look("half idle", 0.5, true)
-	look("busy", 0.03, false)
-	look("idle again", 0.2, true)
+	look("first look", 1, 0)
+	look("all idle", 1, 1)
+	look("half idle", 0.5, 0.5)
+	look("busy", 0.03, 0.03)
 	fails = errors.New("not readable")
-	look("not readable", 1, false)
+	look("not readable", 1, 0)
 }
 
 // The host's own figures: this test leaves one of its CPUs or more alone, or none.

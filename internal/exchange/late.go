@@ -11,7 +11,7 @@ import "probe/pkg/events"
 const (
 	// maxLate bounds the records of one connection that wait for a request.
 	maxLate = 16
-	// lateBatches is for how many batches they wait, of 4 to 10 ms each: a
+	// lateBatches is for how many batches they wait, of 3 to 10 ms each: a
 	// preempted writer needs milliseconds, on a busy host tens of them.
 	lateBatches = 16
 )

@@ -12,7 +12,7 @@ const (
 	// maxHeld bounds the records of one connection that wait for an earlier one.
 	// Two CPUs can swap neighbours; more than a few missing means they were lost.
 	maxHeld = 4
-	// heldBatches is how many batches they wait, of 4 to 10 ms each: between the
+	// heldBatches is how many batches they wait, of 3 to 10 ms each: between the
 	// number of a record and the record, a CPU can be busy with interrupts for
 	// milliseconds, or be taken away.
 	heldBatches = 16
