@@ -62,6 +62,23 @@ static __noinline bool role_wanted(struct conn *c, struct sock *sk)
 			: port_wanted(__builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport))));
 }
 
+/*
+ * Not HTTP/1: given up, and counted unless it is none of those asked for. Who is the
+ * server is not known: either port may be its.
+ */
+static __noinline int other_protocol(struct conn *c, struct sock *sk, enum probe_count why)
+{
+	if (!c || !sk)
+		return 0;
+	c->phase = PHASE_OVER;
+	if (!cfg.ports_len ||
+	    (!c->is_unix &&
+	     (port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)) ||
+	      port_wanted(__builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport))))))
+		count(why);
+	return 0;
+}
+
 /* A new connection, of a task whose verdict is known: its kind, its id, and whether its task is observed. */
 static __always_inline void conn_init(struct conn *c, __u16 family, __u16 protocol)
 {

@@ -58,12 +58,12 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 	if (!n)
 		return;
 	if (looks_like_http2(s->data, n)) {
-		give_up(c, PROBE_DROP_HTTP2);
+		other_protocol(c, sk, PROBE_DROP_HTTP2);
 		return;
 	}
 	if (looks_like_tls(s->data, n) ||
 	    (c->family == CONN_TCP && tp && READ(trusted, tp, inet_conn.icsk_ulp_ops))) {
-		give_up(c, PROBE_DROP_TLS);
+		other_protocol(c, sk, PROBE_DROP_TLS);
 		return;
 	}
 	/* One of a connection in use must surely be one: a text has methods everywhere. */
@@ -84,7 +84,7 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 }
 
 /* What kind of piece this is; false where it does not help to know. */
-static __always_inline bool piece_sort(struct conn *c, struct piece *p)
+static __always_inline bool piece_sort(struct conn *c, struct sock *sk, struct piece *p)
 {
 	p->got = 0;
 	p->request = p->response = 0;
@@ -98,7 +98,7 @@ static __always_inline bool piece_sort(struct conn *c, struct piece *p)
 		return false; /* the middle of something long: wait for the turn */
 	c->last_dir = p->dir;
 	if (c->tries++ > 12) {
-		give_up(c, PROBE_DROP_NOT_HTTP);
+		other_protocol(c, sk, PROBE_DROP_NOT_HTTP);
 		return false;
 	}
 	return true;
@@ -165,7 +165,7 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 				     const bool trusted)
 {
 	advance(c, sk, tp, p, trusted);
-	if (!piece_sort(c, p))
+	if (!piece_sort(c, sk, p))
 		return;
 	forget();
 	piece_look(s, c, sk, tp, task, p, trusted);

@@ -68,6 +68,25 @@ func TestCounters(t *testing.T) {
 	})
 }
 
+// What is not HTTP/1 on other ports than those asked for is no loss.
+func TestCountersOfPorts(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		requireSource(t, source)
+		player := startChild(t)
+		obs := observe(t, loader.Options{Source: source, Comms: []string{player.comm}, Ports: []uint16{player.port}, Server: true, Client: true})
+		before := obs.counts()
+		for _, scenario := range []string{"not HTTP", "neither way HTTP", "TLS on the known port"} {
+			player.play(order{Scenario: scenario})
+		}
+		after := obs.counts()
+		for name, want := range map[string]uint64{"kernel.unseen.tls": 2, "kernel.unseen.http2": 0, "kernel.unseen.not_http": 0} {
+			if got := after[name] - before[name]; got != want {
+				t.Errorf("%s: %d, want %d", name, got, want)
+			}
+		}
+	})
+}
+
 // counts are the counters but for those that say how much was told, and those
 // that other processes move as well.
 func (o *observer) counts() map[string]uint64 {

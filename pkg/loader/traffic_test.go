@@ -47,6 +47,11 @@ func trafficScenarios() []scenario {
 				}
 			})
 		}},
+		{"TLS on the known port", func(s *stage) {
+			address := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: s.knownPort}
+			client, _ := s.pair(s.connect(address), s.accept(s.listener), "ipv4", "ipv4")
+			client.exchange("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", "\x16\x03\x03\x00\x05\x02\x00\x00\x01\x03")
+		}},
 		{"neither way HTTP", func(s *stage) {
 			client, _ := s.tcp()
 			for range 20 {
