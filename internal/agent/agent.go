@@ -51,6 +51,7 @@ type Agent struct {
 	nextFlush  uint64
 	nextLog    uint64
 	nextForget uint64
+	nextResync uint64
 	nextBatch  uint64
 	batchNS    uint64
 

@@ -12,10 +12,10 @@ import (
 // the monotonic clock stands still while the machine sleeps.
 func TestResyncWithoutLog(t *testing.T) {
 	a, _ := ending(t, time.Second)
-	a.live.LogInterval, a.nextFlush = 0, math.MaxUint64
+	a.live.LogInterval, a.nextFlush, a.nextForget = 0, math.MaxUint64, math.MaxUint64
 	first := a.clock.Wall(0)
 	for range 1000 { // no two measurements are the same, in general
-		a.batchNS += uint64(forgetEvery)
+		a.batchNS += uint64(resyncEvery)
 		if err := a.periodic(); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,9 @@ import (
 const (
 	// forgetEvery is between two looks for processes and services that are idle.
 	forgetEvery = time.Minute
+	// resyncEvery is between two looks at wall time, which can be set at any moment.
+	// One takes 27 readings of clocks, 5 µs.
+	resyncEvery = time.Second
 	// lastFlush bounds what an exporter that is replaced may take to send what
 	// it has queued.
 	lastFlush = 5 * time.Second
@@ -26,6 +29,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	a.nextFlush = now + uint64(a.live.Interval)
 	a.nextLog = now + uint64(a.live.LogInterval)
 	a.nextForget = now + uint64(forgetEvery)
+	a.nextResync = now + uint64(resyncEvery)
 	a.stats.Start()
 	a.mailbox.onQuestion(a.kernel.EndWait)
 	defer context.AfterFunc(ctx, a.kernel.EndWait)()
@@ -172,11 +176,13 @@ func (a *Agent) sweepNow(olderNS uint64, unix bool) error {
 	return nil
 }
 
-// periodic does what is due: it flushes the interval, writes the log line, and
-// each minute forgets who has not been asked for and measures wall time again.
+// periodic does what is due: it measures wall time again, forgets who has not been
+// asked for, flushes the interval and writes the log line.
 func (a *Agent) periodic() error {
-	if due(&a.nextForget, a.batchNS, forgetEvery) {
+	if due(&a.nextResync, a.batchNS, resyncEvery) {
 		a.clock.Resync()
+	}
+	if due(&a.nextForget, a.batchNS, forgetEvery) {
 		a.names.Forget(a.batchNS)
 		a.routes.Forget(a.batchNS)
 	}
