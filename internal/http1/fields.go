@@ -60,10 +60,6 @@ func (r *Request) parseFields(b []byte, i int) {
 			if hasName(line, "expect") && equalFold(fieldValue(b, i+len("expect:"), next), "100-continue") {
 				r.ExpectContinue = true
 			}
-		case 'u':
-			if hasName(line, "upgrade") && len(fieldValue(b, i+len("upgrade:"), next)) > 0 {
-				r.Upgrade = true
-			}
 		}
 		i = next
 	}
@@ -83,8 +79,6 @@ func (r *Response) parseFields(b []byte, i int) {
 		case 'c':
 			if hasName(line, "content-length") {
 				r.addLength(fieldValue(b, i+len("content-length:"), next))
-			} else if hasName(line, "connection") {
-				r.addConnection(fieldValue(b, i+len("connection:"), next))
 			}
 		case 't':
 			if hasName(line, "transfer-encoding") {
@@ -166,19 +160,6 @@ func (f *Framing) addCodings(v []byte) {
 		}
 		f.Chunked = equalFold(elem, "chunked")
 		f.OtherCoding = !f.Chunked
-	}
-}
-
-func (r *Response) addConnection(v []byte) {
-	for more := true; more; {
-		var elem []byte
-		elem, v, more = cutList(v)
-		switch {
-		case equalFold(elem, "close"):
-			r.ConnectionClose = true
-		case equalFold(elem, "keep-alive"):
-			r.KeepAlive = true
-		}
 	}
 }
 

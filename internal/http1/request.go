@@ -24,8 +24,6 @@ type Request struct {
 	TargetCut bool
 	// ExpectContinue: "Expect: 100-continue" was sent.
 	ExpectContinue bool
-	// Upgrade: an Upgrade field was sent; only status 101 says that it took place.
-	Upgrade bool
 }
 
 // ParseRequest reads the head of a request from b into r, which it resets first.

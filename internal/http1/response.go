@@ -9,9 +9,6 @@ type Response struct {
 	Status uint16
 	// ProtoMinor is x of HTTP/1.x, 0 to 9.
 	ProtoMinor uint8
-	// ConnectionClose and KeepAlive: the Connection field lists "close",
-	// "keep-alive".
-	ConnectionClose, KeepAlive bool
 }
 
 // ParseResponse reads the head of a response from b into r, which it resets
