@@ -131,7 +131,7 @@ func TestParseProcess(t *testing.T) {
 	limits := "Limit                     Soft Limit           Hard Limit           Units\nMax locked memory         8388608              unlimited            bytes\n"
 	want := process{
 		effective: privilege.Of(privilege.BPF, privilege.Perfmon, privilege.SysPtrace, privilege.DACReadSearch),
-		bounding:  1<<41 - 1, seccomp: "2", noNewPrivs: true, uid: "65534", memlock: "8388608",
+		bounding:  1<<41 - 1, seccomp: "2", memlock: "8388608",
 	}
 	if got := parseProcess(status, limits); got != want {
 		t.Errorf("%+v, want %+v", got, want)

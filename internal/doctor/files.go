@@ -69,8 +69,6 @@ func olderThan(release string, major, minor int) bool {
 type process struct {
 	effective, bounding privilege.Set
 	seccomp             string // the mode, "2" with a filter
-	noNewPrivs          bool
-	uid                 string // effective
 	memlock             string // soft limit
 }
 
@@ -95,12 +93,6 @@ func parseProcess(status, limits string) process {
 			p.bounding = parseSet(fields[0])
 		case "Seccomp":
 			p.seccomp = fields[0]
-		case "NoNewPrivs":
-			p.noNewPrivs = fields[0] == "1"
-		case "Uid":
-			if len(fields) > 1 {
-				p.uid = fields[1]
-			}
 		}
 	}
 	for line := range strings.Lines(limits) {
