@@ -106,7 +106,8 @@ func (t *Tracker) EndBatch() {
 	t.endLate()
 }
 
-// Waits reports whether a record waits for another one, and EndBatch for how long.
+// Waits reports whether a record waits for another one. For how long is counted in
+// calls of EndBatch, so they must go on.
 func (t *Tracker) Waits() bool { return len(t.held)+len(t.late) > 0 }
 
 // endHeld gives up on records that were missing for so many batches.

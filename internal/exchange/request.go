@@ -52,9 +52,15 @@ func (t *Tracker) addRequest(c *conn, r *events.Record) {
 		}
 		c.startedEnd = off + 1
 	}
+	t.addBehind(c, r, e, off, head)
+}
+
+// addBehind takes the pipelined requests behind e in head, the captured bytes from off
+// on, where e begins.
+func (t *Tracker) addBehind(c *conn, r *events.Record, e *exchange, off uint64, head []byte) {
 	for e != nil && e.reqEnd != 0 && e.reqEnd-off < uint64(len(head)) {
 		off, head = e.reqEnd, head[e.reqEnd-off:]
-		if e = c.findRequest(off); e != nil && !e.begun { // told before, as above
+		if e = c.findRequest(off); e != nil && !e.begun { // told before by a sweep, now perhaps longer
 			t.readHead(c, e, head)
 			continue
 		}

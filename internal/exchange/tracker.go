@@ -60,7 +60,7 @@ type Stats struct {
 	Open      uint64 // exchanges not finished
 	NotHTTP   uint64 // requests that turned out not to be HTTP
 	Evicted   uint64 // requests dropped at a limit
-	Unseen    uint64 // responses whose head was behind another's in one write
+	Unseen    uint64 // requests whose response head was not seen: behind another's in one write, or not readable
 	Raced     uint64 // requests open where the kernel side lost its place (events.HasAnew)
 	Doubtful  uint64 // requests taken for a part of a body after all: no answer came
 
@@ -82,7 +82,8 @@ type Tracker struct {
 	emit  func(*events.Request)
 	conns map[uint64]*conn
 	// pending are the connections with an open exchange, held those with
-	// records that came before their turn.
+	// records that came before their turn, late those with records whose
+	// request is still to be told.
 	pending map[*conn]struct{}
 	held    []*conn
 	late    []*conn
