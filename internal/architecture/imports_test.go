@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"internal/owner":     {},
 	"internal/terminal":  {},
 	"internal/doctor":    {"pkg/loader", "pkg/export", "internal/single", "internal/privilege", "internal/terminal"},
-	"internal/exchange":  {"pkg/events", "internal/http1", "internal/clock"},
+	"internal/exchange":  {"pkg/events", "internal/http1"},
 	"internal/accesslog": {"pkg/events"},
 	"internal/state":     {"pkg/stats", "internal/owner"},
 	"internal/endpoint":  {"pkg/events", "pkg/stats"},
