@@ -82,13 +82,17 @@ func (o *Options) takeExport(b Options) {
 	o.Statsd, o.Dialect, o.Prefix, o.Export = b.Statsd, b.Dialect, b.Prefix, b.Export
 }
 
+// replaceTimeout bounds what an exporter that is replaced may take to send what it
+// has queued.
+const replaceTimeout = 5 * time.Second
+
 // replacer returns what a delivery does after the last interval of an exporter:
 // it is closed, which sends what it has queued or leaves it in its spool, and
 // only then another one made, which may want the same spool. If the new
 // settings fail after all, those before are used again.
 func (a *Agent) replacer(old exporter, before, next Options) func(context.Context) exporter {
 	return func(ctx context.Context) exporter {
-		ctx, cancel := context.WithTimeout(ctx, lastFlush)
+		ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
 		defer cancel()
 		if err := old.Close(ctx); err != nil {
 			a.log.Warn("previous statsd target", "error", err)

@@ -100,9 +100,9 @@ func (h *hostWatch) close() {
 	}
 }
 
-// Latest is the newest state of the host, nil before there is one; it costs one
+// latest is the newest state of the host, nil before there is one; it costs one
 // atomic load. It must not be changed.
-func (h *hostWatch) Latest() *stats.HostState {
+func (h *hostWatch) latest() *stats.HostState {
 	if h == nil {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (h *hostWatch) Latest() *stats.HostState {
 
 // memoryPressure is the kernel's figure for the last ten seconds, in per cent.
 func (a *Agent) memoryPressure() (some float64, ok bool) {
-	s := a.host.Latest()
+	s := a.host.latest()
 	if s == nil || s.PSI.Memory == nil || s.PSI.Memory.Some == nil {
 		return 0, false
 	}

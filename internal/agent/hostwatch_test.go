@@ -36,7 +36,7 @@ func TestHostWatchLogsOverload(t *testing.T) {
 		SnapshotInterval: MinSnapshotInterval, Thresholds: Thresholds{MaxMemorySize: 1},
 		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	if h.Latest() != nil {
+	if h.latest() != nil {
 		t.Error("a state before the first look")
 	}
 	h.start(context.Background())
@@ -55,7 +55,7 @@ func TestHostWatchLogsOverload(t *testing.T) {
 	if n := strings.Count(log.String(), "source=client_errors"); n != 1 {
 		t.Errorf("missing source logged %d times:\n%s", n, &log)
 	}
-	state := h.Latest()
+	state := h.latest()
 	if state == nil || state.Memory == nil || state.Interval < MinSnapshotInterval/2 {
 		t.Errorf("latest state %+v", state)
 	}
@@ -79,7 +79,7 @@ func TestHostWatchOff(t *testing.T) {
 	h.close()
 	h.report(func(string, uint64) { t.Error("counters") })
 	var s stats.Snapshot
-	if h.flush(&s); s.Host != nil || h.Latest() != nil {
+	if h.flush(&s); s.Host != nil || h.latest() != nil {
 		t.Error("a state from nobody")
 	}
 }

@@ -22,8 +22,6 @@ const (
 	// syncEvery bounds how often the disk is asked to have it all: what the end
 	// of the machine may cost, as opposed to that of the program.
 	syncEvery = 10 * time.Second
-	// complainEvery bounds how often the same trouble is told.
-	complainEvery = time.Minute
 )
 
 // keeper writes the totals to disk, beside the pipeline, which gives it a copy
@@ -174,7 +172,7 @@ func (m *keeper) writePending() {
 	}
 	m.part.begin(now)
 	defer m.part.end()
-	if err := m.write(*s); err != nil && (m.complainNS == 0 || now-m.complainNS >= uint64(complainEvery)) {
+	if err := m.write(*s); err != nil && (m.complainNS == 0 || now-m.complainNS >= uint64(complaintEvery)) {
 		m.complainNS = now
 		m.log.Error("totals not saved; they are kept in memory", "error", err, "failures", m.failures.Load())
 	}

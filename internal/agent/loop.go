@@ -18,9 +18,6 @@ const (
 	// resyncEvery is between two looks at wall time, which can be set at any moment.
 	// One takes 27 readings of clocks, 5 µs.
 	resyncEvery = time.Second
-	// lastFlush bounds what an exporter that is replaced may take to send what
-	// it has queued.
-	lastFlush = 5 * time.Second
 )
 
 // loop is the pipeline: drain, sweep, flush, until ctx ends.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"probe/pkg/loader"
-	"probe/pkg/stats"
 )
 
 // selfCounters are the books of every part, under their exported names.
@@ -70,27 +69,6 @@ func (a *Agent) selfCounters() []loader.Counter {
 	return a.counters
 }
 
-// recorderCounters are those that the recorder adds to each interval by itself.
-func (a *Agent) recorderCounters() []loader.Counter {
-	t := a.stats.Totals()
-	var requests uint64
-	for _, c := range t.ByRole {
-		requests += c.Requests
-	}
-	return []loader.Counter{
-		{Name: stats.SelfRequests, Value: requests},
-		{Name: stats.SelfInProgress, Value: t.InProgress},
-		{Name: stats.SelfInvalid, Value: t.Invalid},
-		{Name: stats.SelfOverflowed, Value: t.Overflowed},
-		{Name: stats.SelfSeriesCreated, Value: t.SeriesCreated},
-		{Name: stats.SelfSeriesDropped, Value: t.SeriesDropped},
-		{Name: stats.SelfIDsRefused, Value: t.IDsRefused},
-		{Name: stats.SelfIDsUnknown, Value: t.IDsUnknown},
-		{Name: stats.SelfGaugesRefused, Value: t.GaugesRefused},
-		{Name: stats.SelfCounterRefused, Value: t.SelfRefused},
-	}
-}
-
 // logSummary writes one line: the requests so far and everything that was
 // refused or lost, where there is any.
 func (a *Agent) logSummary(title string) {
@@ -110,7 +88,7 @@ func (a *Agent) logSummary(title string) {
 
 // isLoss: what is not told because of it.
 func isLoss(name string) bool {
-	for _, part := range []string{".dropped.", ".unseen.", ".raced", "lost", "undecodable", "lines_dropped", "too_long", "save_errors", "intervals_lost"} {
+	for _, part := range []string{".dropped.", ".unseen.", ".raced", "lost", "undecodable", "lines_dropped", "too_long", "save_errors"} {
 		if strings.Contains(name, part) {
 			return true
 		}

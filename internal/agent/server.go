@@ -166,7 +166,10 @@ func (a *Agent) askInside(ctx context.Context) (inside, error) {
 	return ask(ctx, a.mailbox, func() inside {
 		in := inside{source: a.kernel.Source(), open: a.tracker.Stats().Open}
 		in.counters = append(in.counters, a.selfCounters()...)
-		in.counters = append(in.counters, a.recorderCounters()...)
+		totals := a.stats.Totals() // those that the recorder adds to each interval by itself
+		totals.Report(func(name string, value uint64) {
+			in.counters = append(in.counters, loader.Counter{Name: name, Value: value})
+		})
 		programs, err := a.kernel.Programs()
 		if err != nil {
 			a.log.Warn("programs not read", "error", err)

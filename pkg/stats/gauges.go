@@ -91,20 +91,22 @@ const (
 )
 
 // setOwnSelf runs in New, before anyone can use up the room, and at each Flush.
-func (r *Recorder) setOwnSelf() {
-	t := &r.totals
+func (r *Recorder) setOwnSelf() { r.totals.Report(r.setSelf) }
+
+// Report hands each total that is a self counter to set, under its name.
+func (t *Totals) Report(set func(name string, value uint64)) {
 	var requests uint64
 	for role := range t.ByRole {
 		requests += t.ByRole[role].Requests
 	}
-	r.setSelf(SelfRequests, requests)
-	r.setSelf(SelfInProgress, t.InProgress)
-	r.setSelf(SelfInvalid, t.Invalid)
-	r.setSelf(SelfOverflowed, t.Overflowed)
-	r.setSelf(SelfSeriesCreated, t.SeriesCreated)
-	r.setSelf(SelfSeriesDropped, t.SeriesDropped)
-	r.setSelf(SelfIDsRefused, t.IDsRefused)
-	r.setSelf(SelfIDsUnknown, t.IDsUnknown)
-	r.setSelf(SelfGaugesRefused, t.GaugesRefused)
-	r.setSelf(SelfCounterRefused, t.SelfRefused)
+	set(SelfRequests, requests)
+	set(SelfInProgress, t.InProgress)
+	set(SelfInvalid, t.Invalid)
+	set(SelfOverflowed, t.Overflowed)
+	set(SelfSeriesCreated, t.SeriesCreated)
+	set(SelfSeriesDropped, t.SeriesDropped)
+	set(SelfIDsRefused, t.IDsRefused)
+	set(SelfIDsUnknown, t.IDsUnknown)
+	set(SelfGaugesRefused, t.GaugesRefused)
+	set(SelfCounterRefused, t.SelfRefused)
 }

@@ -25,7 +25,7 @@ const (
 // at most 1/32 = 3.125 % over the whole range of time.Duration. Count, Sum, Min
 // and Max are exact.
 //
-// Memory is 136 bytes plus 64 bytes per power of two in use (a service whose
+// Memory is 128 bytes plus 64 bytes per power of two in use (a service whose
 // latencies span 100 µs to 100 ms uses 11 of them, 704 bytes). The zero value
 // is ready to use. A Histogram is not safe for concurrent use.
 type Histogram struct {

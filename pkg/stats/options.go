@@ -11,10 +11,10 @@ import (
 // Defaults and limits.
 const (
 	// DefaultMaxSeries is the number of distinct keys of one Recorder. At about
-	// 1 KB per quiet and 3 KB per busy series this is 10 to 30 MB when full.
+	// 1 KB per quiet and 7 KB per busy series this is 10 to 70 MB when full.
 	DefaultMaxSeries = 10000
 	// DefaultSamplesPerSeries is the number of requests whose timings are kept
-	// per series and interval; four timings of 8 bytes each, 2 KB per series.
+	// per series and interval, 80 bytes each: 5 KB per busy series.
 	DefaultSamplesPerSeries = 64
 	// DefaultIdleIntervals is the number of intervals without a request after
 	// which a series is dropped.
@@ -24,7 +24,7 @@ const (
 	// MaxRetries is the last index of Summary.RetryHistogram; calls with more
 	// retries are counted there too.
 	MaxRetries = 32
-	// maxSelf bounds the number of self counters; the program has about 50.
+	// maxSelf bounds the number of self counters; the program has about 100.
 	maxSelf = 1024
 )
 

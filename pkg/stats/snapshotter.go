@@ -17,7 +17,7 @@ const (
 	// DefaultSnapshotInterval is between two looks at the host.
 	DefaultSnapshotInterval = time.Second
 	// DefaultMaxSamples of each of the four histories: ten minutes at the
-	// default interval, about 250 KB.
+	// default interval, about 150 KB.
 	DefaultMaxSamples = 600
 )
 
