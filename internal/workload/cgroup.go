@@ -99,8 +99,7 @@ func shortened(path string) string {
 func parsePath(path string) group {
 	var g group
 	parent, kubernetes := "", false
-	path = strings.TrimSuffix(path, deleted)
-	for part := range strings.SplitSeq(path, "/") {
+	for part := range strings.SplitSeq(undeleted(path), "/") {
 		kubernetes = kubernetes || strings.Contains(part, "kubepods")
 		if kubernetes {
 			if uid := podUIDOf(part); uid != "" {

@@ -49,7 +49,7 @@ func (f Filter) exeWanted(exe string) bool {
 		if !strings.Contains(want, "/") {
 			return glob(want, exeName(exe))
 		}
-		return glob(want, strings.TrimSuffix(exe, " (deleted)"))
+		return glob(want, undeleted(exe))
 	})
 }
 

@@ -192,11 +192,12 @@ func (lang interpreter) title(args []string) (string, bool) {
 	return word, true
 }
 
-// exeName returns the base name of an exe link's target. The kernel marks a
-// file that was replaced, by an upgrade for example.
-func exeName(link string) string {
-	return baseName(strings.TrimSuffix(link, " (deleted)"))
-}
+// exeName returns the base name of an exe link's target.
+func exeName(link string) string { return baseName(undeleted(link)) }
+
+// undeleted is a path without what the kernel appends to that of an executable or
+// control group which was removed, or replaced by an upgrade.
+func undeleted(path string) string { return strings.TrimSuffix(path, " (deleted)") }
 
 // majorVersion cuts python3.11 to python3, so that an upgrade of the
 // interpreter does not rename every service that runs in it.

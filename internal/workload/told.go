@@ -25,13 +25,9 @@ type toldGroups struct {
 	beside  bool     // there are hierarchies of version 1, too
 }
 
-const (
-	// handleKernfs is the type of a file handle that is nothing but such an id
-	// (FILEID_KERNFS; since Linux 5.5).
-	handleKernfs = 0xfe
-	// deleted is what the kernel appends to the path of a group that was removed.
-	deleted = " (deleted)"
-)
+// handleKernfs is the type of a file handle that is nothing but such an id
+// (FILEID_KERNFS; since Linux 5.5).
+const handleKernfs = 0xfe
 
 func newToldGroups(sysRoot string) *toldGroups {
 	t := &toldGroups{sysRoot: sysRoot}
@@ -44,10 +40,10 @@ func (t *toldGroups) group(id uint64) group {
 	if id == 0 {
 		return group{}
 	}
-	path := strings.TrimSuffix(t.pathOf(id), deleted)
+	path := t.pathOf(id)
 	g := parsePath(path)
 	if !t.beside { // else another hierarchy may share out CPU time
-		g.path = shortened(path)
+		g.path = shortened(undeleted(path))
 	}
 	return g
 }
