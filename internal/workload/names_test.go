@@ -56,6 +56,7 @@ func TestRules(t *testing.T) {
 		{"all placeholders", []string{"comm:node={container}{pod}{unit}{exe}{comm}"}, pod, "apishop-0unodenode"},
 		{"exe by last part", []string{"exe:node=n"}, pod, "n"},
 		{"exe by path", []string{"exe:/opt/*/shop=n"}, host, "n"},
+		{"exe by path, replaced by an upgrade", []string{"exe:/usr/bin/node=n"}, pod, "n"},
 		{"exe by another path", []string{"exe:/usr/*=n"}, host, "shop-80"},
 		{"port", []string{"port:80=web"}, host, "web"},
 		{"port beginning", []string{"port:8*=web"}, host, "web"},

@@ -105,7 +105,7 @@ func (n *Names) field(field string, port uint16) string {
 	case "unit":
 		return n.Unit
 	case "exe":
-		return n.Exe
+		return undeleted(n.Exe) // as --exe has it
 	case "comm":
 		return n.Comm
 	case "port":
