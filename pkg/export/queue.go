@@ -227,11 +227,16 @@ func (q *queue) release(e *entry) {
 		}
 		e.wire = nil
 	}
+	q.unspool(e)
+	q.signal()
+}
+
+// unspool gives up the place on disk of an entry, if it has one.
+func (q *queue) unspool(e *entry) {
 	if q.spool != nil && e.ref != (spoolRef{}) {
 		q.spool.release(e.ref)
 		e.ref = spoolRef{}
 	}
-	q.signal()
 }
 
 // signal wakes those who wait for room.

@@ -111,10 +111,7 @@ func (q *queue) count(e *entry, lines int) {
 // retain keeps a confirmed entry for a possible replay; its file is not needed
 // any more.
 func (q *queue) retain(e *entry) {
-	if q.spool != nil && e.ref != (spoolRef{}) {
-		q.spool.release(e.ref)
-		e.ref = spoolRef{}
-	}
+	q.unspool(e)
 	q.replay = append(q.replay, e)
 	for size := q.replaySize(); len(q.replay) > 0 && size-q.replay[0].size >= q.replayLimit; {
 		size -= q.replay[0].size

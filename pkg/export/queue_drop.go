@@ -72,8 +72,7 @@ func (q *queue) dropSegment() (dropped int, freed bool) {
 		switch {
 		case e.ref.segment != segment:
 		case e.started:
-			q.spool.release(e.ref)
-			e.ref = spoolRef{}
+			q.unspool(e)
 		default:
 			dropped += q.drop(i, &q.counters.droppedFull)
 		}
