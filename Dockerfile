@@ -17,7 +17,7 @@ LABEL org.opencontainers.image.title="probe" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION"
 COPY --from=build /probe /probe
-# Root without its capabilities is enough: see deploy/kustomize/least-privilege.
+# Root with four of its capabilities is enough: see deploy/kustomize/least-privilege.
 USER 0:0
 ENTRYPOINT ["/probe"]
 CMD ["run"]
