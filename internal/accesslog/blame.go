@@ -53,7 +53,7 @@ func percent(part, whole time.Duration) int64 {
 }
 
 // appendBlame says in one sentence where the time of a request went:
-// GET /api/items 212 ms: 61 % waiting for CPU 3 (held by batch[4711]), 22 % lock.
+// GET /api/items 212.40ms: 61 % waiting for CPU 3 (held by batch[4711]), 22 % lock.
 func (p *Printer) appendBlame(b []byte, q *events.Request) []byte {
 	if len(q.Method) == 0 {
 		b = append(b, "(request not seen)"...)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"probe/internal/testutil"
 	"probe/pkg/export"
 	"probe/pkg/stats"
 )
@@ -57,7 +58,7 @@ func supervised(t *testing.T, p *parts, log *slog.Logger, d *delivery) {
 // An exporter that panics is started again: the interval it had is counted as
 // lost, the next one arrives.
 func TestExporterIsRestarted(t *testing.T) {
-	var text lockedLog
+	var text testutil.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	p := newParts()
 	d := newDelivery(&p.exporter, func() uint64 { return second }, log)

@@ -17,10 +17,10 @@ import (
 )
 
 // memoryOn returns a memory whose clock the test moves.
-func memoryOn(t *testing.T, dir string) (m *keeper, r *stats.Recorder, log *lockedLog, nowNS *uint64) {
+func memoryOn(t *testing.T, dir string) (m *keeper, r *stats.Recorder, log *testutil.Buffer, nowNS *uint64) {
 	t.Helper()
 	now := 1000 * second
-	log = new(lockedLog)
+	log = new(testutil.Buffer)
 	m = &keeper{
 		part: &newParts().memory, log: slog.New(slog.NewTextHandler(log, nil)),
 		nowNS: func() uint64 { return now }, wall: func() time.Time { return time.Unix(0, int64(now)) },

@@ -3,8 +3,6 @@
 package doctor
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -126,7 +124,7 @@ func (h host) unprivilegedBPF() Check {
 	const name = "unprivileged_bpf_disabled"
 	text, err := read(h.proc("sys/kernel/unprivileged_bpf_disabled"))
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err != nil:
+	case err != nil:
 		return fine(name, "not known", "concerns only users without CAP_BPF")
 	case text == "0":
 		return fine(name, text, "any user may load BPF programs; safer: sysctl kernel.unprivileged_bpf_disabled=2")

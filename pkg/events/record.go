@@ -147,7 +147,7 @@ func Decode(raw []byte, r *Record) error {
 		*r = Record{}
 		return fmt.Errorf("%w: %d of %d bytes", ErrShort, len(raw), need)
 	}
-	r.Tail = b[112-tail : 112]
+	r.Tail = b[RecordLen-tail:]
 	r.RespData = raw[RecordLen : RecordLen+respLen]
 	r.ReqHead = raw[RecordLen+respLen : RecordLen+respLen+reqLen]
 	if r.Has&HasTimes != 0 {
@@ -232,7 +232,7 @@ func (r *Record) Append(dst []byte) []byte {
 	for i, v := range []uint64{r.ConnID, r.StartNS, r.ReadNS, r.TouchNS, r.ReqOff, r.ReqEnd, r.NowNS, r.PrevNS, r.RespOff, r.RespEnd} {
 		le.PutUint64(b[24+8*i:], v)
 	}
-	copy(b[112-len(r.Tail):], r.Tail)
+	copy(b[RecordLen-len(r.Tail):], r.Tail)
 	dst = append(dst, b[:]...)
 	dst = append(dst, r.RespData...)
 	dst = append(dst, r.ReqHead...)

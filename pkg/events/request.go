@@ -27,7 +27,7 @@ type Outcome uint8
 const (
 	// OutcomeOK: the response is complete and its status is below 500.
 	OutcomeOK Outcome = iota
-	// OutcomeError: the response is complete and its status is 5xx.
+	// OutcomeError: the response is complete and its status is 500 or above.
 	OutcomeError
 	// OutcomeAborted: the connection ended before the response did.
 	OutcomeAborted
@@ -45,8 +45,8 @@ var outcomeNames = [...]string{"ok", "error", "aborted", "upgraded", "unanswered
 // String returns the outcome's stable name, as printed by `probe trace --json`.
 func (o Outcome) String() string { return nameOf(outcomeNames[:], int(o)) }
 
-// Failed reports whether the exchange counts as an error: a 5xx answer, no
-// answer, or an answer that was cut short.
+// Failed reports whether the exchange counts as an error: an answer with 500 or
+// above, no answer, or one that was cut short.
 func (o Outcome) Failed() bool {
 	return o == OutcomeError || o == OutcomeAborted || o == OutcomeUnanswered
 }
