@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"net"
-	"net/url"
 	"path/filepath"
 	"strconv"
 
@@ -65,11 +64,8 @@ func (o Options) laterPrivileges(bpf bool) privilege.Set {
 			keep |= privilege.Of(privilege.Chown)
 		}
 	}
-	if target, _, err := o.Receiver(); err == nil {
-		u, err := url.Parse(target.String())
-		if err == nil && u.Path != "" {
-			keep |= privilege.Of(privilege.DACOverride)
-		}
+	if target, _, err := o.Receiver(); err == nil && target.Path != "" {
+		keep |= privilege.Of(privilege.DACOverride)
 	}
 	return keep
 }

@@ -35,6 +35,7 @@ func TestLaterPrivileges(t *testing.T) {
 		{"high port", Options{Listen: "127.0.0.1:9102"}, false, names},
 		{"low port", Options{Listen: "127.0.0.1:80"}, false, names | privilege.Of(privilege.NetBindService)},
 		{"receiver of another user", Options{Statsd: "unix:///run/statsd.sock"}, false, names | privilege.Of(privilege.DACOverride)},
+		{"its path is no URL", Options{Statsd: "unix:///run/100%/statsd.sock"}, false, names | privilege.Of(privilege.DACOverride)},
 		{"spool", Options{Export: ExportOptions{SpoolDir: "/var/spool/probe"}}, false, names | privilege.Of(privilege.DACOverride)},
 		{"ready file", Options{ReadyFile: filepath.Join(own, "ready")}, false, names},
 		{"ready file nowhere", Options{ReadyFile: filepath.Join(own, "none", "ready")}, false, names},
