@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"probe/scripts/process"
 )
 
 type options struct {
@@ -57,12 +59,9 @@ func fail(err error) {
 // attributeAll does what the options ask for and reports whether every cell is as
 // it must be.
 func attributeAll(o options) (bool, error) {
-	probe, err := filepath.Abs(o.probe)
+	probe, err := process.FindProbe(o.probe)
 	if err != nil {
-		return false, fmt.Errorf("find the probe: %w", err)
-	}
-	if _, err := os.Stat(probe); err != nil {
-		return false, fmt.Errorf("find the probe (build it first): %w", err)
+		return false, err
 	}
 	dir, err := os.MkdirTemp("", "attribution-")
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"probe/scripts/process"
 )
 
 type options struct {
@@ -147,14 +149,7 @@ func probePath(path string) (string, error) {
 	if path == "none" {
 		return "", nil
 	}
-	full, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("find the probe: %w", err)
-	}
-	if _, err := os.Stat(full); err != nil {
-		return "", fmt.Errorf("find the probe (build it, or say -probe none): %w", err)
-	}
-	return full, nil
+	return process.FindProbe(path)
 }
 
 // bigFileContent looks like responses, one after the other: only the length in the head

@@ -27,6 +27,18 @@ const (
 	stopTimeout = 30 * time.Second
 )
 
+// FindProbe returns the full path of a probe that is there.
+func FindProbe(path string) (string, error) {
+	full, err := filepath.Abs(path)
+	if err == nil {
+		_, err = os.Stat(full)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the probe (make build): %w", err)
+	}
+	return full, nil
+}
+
 // StartProbe runs `probe trace --json` with further arguments, its files in
 // dir, and waits until it is attached.
 func StartProbe(dir, path string, args ...string) (*Probe, error) {

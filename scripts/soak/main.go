@@ -23,6 +23,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"probe/scripts/process"
 )
 
 // settings are what the flags say.
@@ -76,7 +78,7 @@ func exit(err error) {
 // run does the parts that are wanted and writes the report. It fails when a
 // check does.
 func run(ctx context.Context, s settings) (err error) {
-	if s.probe, err = filepath.Abs(s.probe); err != nil {
+	if s.probe, err = process.FindProbe(s.probe); err != nil {
 		return err
 	}
 	if s.dir, err = os.MkdirTemp("", "soak"); err != nil {
