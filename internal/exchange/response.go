@@ -202,13 +202,10 @@ func (t *Tracker) continueResponse(c *conn, r *events.Record) {
 	if r.RespEnd <= e.respEnd && r.Has&events.HasMore == 0 {
 		return
 	}
-	// What this record only counts was moved at PrevNS, not now.
-	at := r.NowNS
-	if r.Has&(events.HasProgress|events.HasClose) != 0 {
-		at = r.PrevNS
-	}
 	late := *r
-	late.NowNS = at
+	if r.Has&(events.HasProgress|events.HasClose) != 0 { // what it only counts was moved before
+		late.NowNS = r.PrevNS
+	}
 	if r.Has&(events.HasMore|events.HasStatus) != 0 {
 		t.feed(c, &late, r.RespOff, r.RespData)
 		return

@@ -38,10 +38,9 @@ func (r *Reader) read(g *group, file int) []byte {
 }
 
 func (r *Reader) groupCPU(g *group) *stats.ServiceCPU {
-	out := &stats.ServiceCPU{}
 	text := r.read(g, fileCPU)
-	used := false
-	out.TotalUsed, used = keyedDuration(text, "usage_usec", time.Microsecond)
+	total, used := keyedDuration(text, "usage_usec", time.Microsecond)
+	out := &stats.ServiceCPU{TotalUsed: total}
 	if d, known := keyedDuration(text, "throttled_usec", time.Microsecond); known {
 		out.TotalThrottled = &d
 	}
