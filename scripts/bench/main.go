@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.probe, "probe", filepath.Join("bin", "probe"), "the probe to measure")
 	flag.IntVar(&o.pairs, "pairs", 9, "counted pairs of each variant and load")
 	flag.IntVar(&o.seconds, "seconds", 2, "length of a run")
-	flag.StringVar(&o.variants, "variants", "", "variants to measure, separated by commas (default: idle,server,both,syscall)")
+	flag.StringVar(&o.variants, "variants", "", "variants to measure, some of idle,off,server,detail,both,syscall (default: all)")
 	flag.BoolVar(&o.quick, "quick", false, "3 pairs only, report to standard output")
 	flag.StringVar(&o.out, "out", "", "where to write the report; - is standard output (default: docs/benchmarks.md)")
 	flag.DurationVar(&o.budget, "budget", 11*time.Minute, "time for full and half load together, and half as much more for the rest; no round starts after it")
