@@ -94,12 +94,7 @@ func (s *stream) resolve(ctx context.Context) ([]netip.AddrPort, error) {
 	if ip, err := netip.ParseAddr(t.Host); err == nil {
 		return []netip.AddrPort{netip.AddrPortFrom(ip, t.Port)}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opt.ResolveTimeout)
-	defer cancel()
-	found, err := s.opt.Resolver.LookupNetIP(ctx, "ip", t.Host)
-	if err == nil && len(found) == 0 {
-		err = errors.New("no addresses")
-	}
+	found, err := s.opt.lookUp(ctx)
 	return ordered(found, t.Port), err
 }
 

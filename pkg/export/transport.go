@@ -2,9 +2,7 @@
 
 package export
 
-import (
-	"context"
-)
+import "context"
 
 // transport sends payloads and keeps the books of what it sent and of its
 // errors; the sender counts the lines of payloads that it refused.

@@ -78,12 +78,7 @@ func (u *udp) resolve(ctx context.Context, now time.Duration) error {
 	if u.conn != nil && now-u.resolvedAt < u.opt.ResolveInterval {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, u.opt.ResolveTimeout)
-	defer cancel()
-	found, err := u.opt.Resolver.LookupNetIP(ctx, "ip", u.opt.Target.Host)
-	if err == nil && len(found) == 0 {
-		err = errors.New("no addresses")
-	}
+	found, err := u.opt.lookUp(ctx)
 	u.resolvedAt = now
 	if err != nil {
 		u.counters.errorsUnresolved.Add(1)
@@ -94,6 +89,17 @@ func (u *udp) resolve(ctx context.Context, now time.Duration) error {
 	}
 	u.use(found)
 	return nil
+}
+
+// lookUp returns the addresses of the target's name, at least one.
+func (o Options) lookUp(ctx context.Context) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.ResolveTimeout)
+	defer cancel()
+	found, err := o.Resolver.LookupNetIP(ctx, "ip", o.Target.Host)
+	if err == nil && len(found) == 0 {
+		err = errors.New("no addresses")
+	}
+	return found, err
 }
 
 // use replaces the addresses and drops the connection if its address is gone.
