@@ -40,10 +40,6 @@ var partNames = [NumParts]string{"cpu", "runq", "throttled", "memory", "lock", "
 // String returns the short name of the part, such as "runq".
 func (p Part) String() string { return nameOf(partNames[:], int(p)) }
 
-// Blocked reports whether the part is time in which the thread waited for
-// something other than a CPU or memory.
-func (p Part) Blocked() bool { return p >= PartLock && p <= PartOther }
-
 // Attribution says whose time the parts of a request are.
 type Attribution uint8
 

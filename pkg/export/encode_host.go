@@ -12,7 +12,8 @@ import (
 
 // AppendHost appends the figures of the host; those that are not known are left
 // out, and those of services and ports unless lines name a service: a receiver
-// would keep those of the last one. There are some hundred lines per interval, so nothing of them is cached.
+// would keep those of the last one. There are some hundred lines per interval, so
+// nothing of them is cached.
 func (e *Encoder) AppendHost(dst []byte, h *stats.HostInterval) []byte {
 	l := hostLines{dst: dst, parts: e.hostParts(levelHost, scopeHost, "")}
 	l.host(h)

@@ -60,8 +60,9 @@ func TestTableAndEncoderAgree(t *testing.T) {
 func TestPartMetricsFollowTheParts(t *testing.T) {
 	t.Parallel()
 	for i, m := range partMetrics {
-		want := events.Part(i).String()
-		if events.Part(i).Blocked() {
+		p := events.Part(i)
+		want := p.String()
+		if p >= events.PartLock && p <= events.PartOther {
 			want = "blocked." + want
 		}
 		if m.name != want {

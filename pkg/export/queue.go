@@ -34,7 +34,8 @@ type entry struct {
 	// at is when the first line came, ackedAt when the last was confirmed.
 	at, ackedAt time.Duration
 	// skip are bytes of wire that need not be sent, because an earlier
-	// connection has confirmed them; they end with a line. counted are the lines that the books have as sent.
+	// connection has confirmed them; they end with a line. counted are the lines
+	// that the books have as sent.
 	skip, counted int
 	// started: a connection has some of it, so it cannot be dropped.
 	started bool

@@ -12,9 +12,9 @@ import (
 )
 
 // Every scenario comes out of the pipeline as it was played: no exchange more,
-// none less, and each with its method, target, status and bytes.
-// Every scenario with each source, each way to sweep and each way to read. Where
-// the kernel refuses iterators over maps both ways to sweep are one, played once.
+// none less, and each with its method, target, status and bytes. With each source,
+// each way to sweep and each way to read; where the kernel refuses iterators over
+// maps both ways to sweep are one, played once.
 func TestScenarios(t *testing.T) {
 	eachSource(t, func(t *testing.T, source loader.Source) {
 		o := loader.Options{Source: source, Server: true, Client: true}

@@ -218,7 +218,8 @@ func (l *Loader) Drain(fn func(record []byte)) (records, bytes int, err error) {
 }
 
 // Close detaches and frees everything, in this order: hooks first, so that
-// nothing new is written; then the ring's mapping; then programs and maps. It may be called twice and on a half-made Loader.
+// nothing new is written; then the ring's mapping; then programs and maps. It may
+// be called twice and on a half-made Loader.
 func (l *Loader) Close() error {
 	errs := []error{l.Detach()}
 	if l.sweeper != nil {

@@ -34,8 +34,9 @@ func RunTimeMeasured() bool {
 	return err == nil && string(bytes.TrimSpace(value)) == "1"
 }
 
-// Programs returns every program of the source in use, in the order of their
-// attachment. The error is the kernel's.
+// Programs returns every program of the detail and of the source in use, in the
+// order of their attachment, but for those that ask which processes are wanted. The
+// error is the kernel's.
 func (l *Loader) Programs() ([]ProgramStats, error) {
 	attached, err := l.attachedPrograms()
 	if err != nil {

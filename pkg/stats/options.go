@@ -34,7 +34,7 @@ type Options struct {
 	// key is counted in the overflow series of its role. 0: DefaultMaxSeries.
 	MaxSeries int
 	// MaxServiceSeries is how many of them one service may have, so that it
-	// leaves some to the others; beyond it it is counted in the overflow series.
+	// leaves some to the others; what is beyond is counted in the overflow series.
 	// 0: three quarters of MaxSeries.
 	MaxServiceSeries int
 	// SamplesPerSeries is the most raw timings kept per series and interval,
