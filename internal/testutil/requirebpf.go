@@ -100,9 +100,9 @@ func kernelRelease() (string, error) {
 	return unix.ByteSliceToString(uts.Release[:]), nil
 }
 
-// tryBPF creates a map of a type that always needs CAP_BPF (LRU hash). Asking the kernel beats guessing
-// from the user id: root in a container may lack the capability, and another
-// user may have it.
+// tryBPF creates a map of a type that always needs CAP_BPF (LRU hash). Asking the
+// kernel beats guessing from the user id: root in a container may lack the
+// capability, and another user may have it.
 func tryBPF() error {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		return fmt.Errorf("kernel type information: %w", err)
