@@ -71,6 +71,21 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// What a package does not import any more it may not import any more.
+func TestImportMatrixIsTight(t *testing.T) {
+	imports := map[string][]string{}
+	for _, pkg := range listPackages(t) {
+		imports[inModule(pkg.ImportPath)] = pkg.Imports
+	}
+	for path, allowed := range mayImport {
+		for _, one := range allowed {
+			if !strings.Contains(path+one, "...") && !slices.Contains(imports[path], module+"/"+one) {
+				t.Errorf("%s does not import %s: take it out of mayImport", path, one)
+			}
+		}
+	}
+}
+
 func TestPackageNames(t *testing.T) {
 	for _, pkg := range listPackages(t) {
 		if problem := nameProblem(pkg); problem != "" {
