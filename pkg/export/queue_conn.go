@@ -96,7 +96,11 @@ func (q *queue) confirm(n uint64, now time.Duration) {
 func (q *queue) keepForReplay(unread int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.replayLimit = max(replayBytes, min(unread, maxReplay, q.opt.QueueBytes/4))
+	limit := min(maxReplay, q.opt.QueueBytes/4)
+	if q.spool != nil { // they take room from what is new
+		limit = min(limit, int(q.spool.limit/4))
+	}
+	q.replayLimit = max(replayBytes, min(unread, limit))
 }
 
 // count brings the first lines of an entry into the books as sent.
@@ -108,10 +112,9 @@ func (q *queue) count(e *entry, lines int) {
 	}
 }
 
-// retain keeps a confirmed entry for a possible replay; its file is not needed
-// any more.
+// retain keeps a confirmed entry for a possible replay, with its place on disk:
+// what is to be sent again must outlive a kill as well.
 func (q *queue) retain(e *entry) {
-	q.unspool(e)
 	q.replay = append(q.replay, e)
 	for size := q.replaySize(); len(q.replay) > 0 && size-q.replay[0].size >= q.replayLimit; {
 		size -= q.replay[0].size

@@ -77,6 +77,11 @@ func (q *queue) dropSegment() (dropped int, freed bool) {
 			dropped += q.drop(i, &q.counters.droppedFull)
 		}
 	}
+	for _, e := range q.replay {
+		if e.ref.segment == segment {
+			e.ref = spoolRef{}
+		}
+	}
 	q.spool.retire(segment)
 	return dropped, true
 }

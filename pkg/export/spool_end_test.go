@@ -79,12 +79,67 @@ func TestSpoolTakesTheRestOfWhatWasInMemory(t *testing.T) {
 	must(t, q.close())
 	q, _ = newTestQueue(t, opt)
 	defer q.close()
-	var got string
-	for chunk := q.take(0); chunk != nil; chunk = q.take(0) {
-		got += string(chunk)
-		q.wrote(len(chunk))
-	}
-	if got != "on disk\nb\nc\n" {
+	if got := takeAll(q); got != "on disk\nb\nc\n" {
 		t.Errorf("found %q", got)
 	}
+}
+
+// A receiver died and may not have read what was confirmed last. A kill before
+// the next connection must not lose it, nor must it come twice without one.
+func TestSpoolKeepsWhatIsToBeSentAgain(t *testing.T) {
+	t.Parallel()
+	for _, reset := range []bool{true, false} {
+		opt := Options{Target: Target{Scheme: TCP}, SpoolDir: t.TempDir()}
+		q, c := newTestQueue(t, opt)
+		for _, payload := range []string{"a\nb\n", "c\n", "d\n"} {
+			_, err := q.push([]byte(payload), strings.Count(payload, "\n"), 0)
+			must(t, err)
+		}
+		for chunk := q.take(0); chunk != nil; chunk = q.take(0) {
+			q.wrote(len(chunk))
+		}
+		q.confirm(7, 0) // all but half of d
+		q.rewind(reset, 0)
+		must(t, q.close()) // as a kill leaves it: nothing is shelved
+		q, _ = newTestQueue(t, opt)
+		want := "d\n"
+		if reset {
+			want = "a\nb\nc\nd\n"
+		}
+		if got := takeAll(q); got != want {
+			t.Errorf("reset %v: found %q, want %q; %d lines counted as sent", reset, got, want, c.linesSent.Load())
+		}
+		must(t, q.close())
+	}
+}
+
+// Room for new lines comes from those that are kept to be sent again, and these
+// are still sent again by this process.
+func TestSpoolDropsTheFileOfWhatIsToBeSentAgain(t *testing.T) {
+	t.Parallel()
+	opt := Options{Target: Target{Scheme: TCP}, SpoolDir: t.TempDir()}
+	q, c := newTestQueue(t, opt)
+	defer q.close()
+	_, err := q.push([]byte("a\n"), 1, 0)
+	must(t, err)
+	q.wrote(len(q.take(0)))
+	q.confirm(2, 0)
+	if dropped, freed := q.dropSegment(); dropped != 0 || !freed || q.spool.size != 0 {
+		t.Errorf("%d lines dropped, freed %v, %d bytes left", dropped, freed, q.spool.size)
+	}
+	q.rewind(true, 0)
+	if n := q.abandon(); n != 0 || c.linesReplayed.Load() != 1 {
+		t.Errorf("%d lines abandoned, %d replayed", n, c.linesReplayed.Load())
+	}
+	if got := takeAll(q); got != "a\n" {
+		t.Errorf("found %q", got)
+	}
+}
+
+func takeAll(q *queue) (all string) {
+	for chunk := q.take(0); chunk != nil; chunk = q.take(0) {
+		all += string(chunk)
+		q.wrote(len(chunk))
+	}
+	return all
 }
