@@ -138,7 +138,7 @@ func (q *queue) push(payload []byte, lines int, now time.Duration) (dropped int,
 			}
 		}
 		var ref spoolRef
-		if ref, err = q.spool.append(payload, lines, q.opt.Wall().UnixNano()); err == nil {
+		if ref, err = q.onDisk(payload, lines, q.opt.Wall().UnixNano()); err == nil {
 			q.add(&entry{size: len(payload) + q.prefix(), lines: lines, at: now, ref: ref})
 			return dropped, nil
 		}

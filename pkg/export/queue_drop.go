@@ -85,3 +85,20 @@ func (q *queue) dropSegment() (dropped int, freed bool) {
 	q.spool.retire(segment)
 	return dropped, true
 }
+
+// onDisk writes a payload to the spool. Where there is no room on the disk, what
+// has arrived gives its own back.
+func (q *queue) onDisk(payload []byte, lines int, wallNS int64) (spoolRef, error) {
+	ref, err := q.spool.append(payload, lines, wallNS)
+	if err == nil {
+		return ref, nil
+	}
+	for _, e := range q.replay {
+		q.spool.release(e.ref)
+		e.ref = spoolRef{}
+	}
+	if !q.spool.beginAnew() {
+		return ref, err
+	}
+	return q.spool.append(payload, lines, wallNS)
+}

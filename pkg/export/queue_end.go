@@ -66,7 +66,7 @@ func (q *queue) toSpool(e *entry) (*entry, error) {
 	}
 	lines := bytes.Count(payload, []byte{'\n'})
 	came := q.opt.Wall().Add(e.at - q.opt.Now())
-	ref, err := q.spool.append(payload, lines, came.UnixNano())
+	ref, err := q.onDisk(payload, lines, came.UnixNano())
 	if err != nil {
 		return nil, err
 	}

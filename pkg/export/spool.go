@@ -108,6 +108,7 @@ func (s *spool) open() ([]found, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.reserveAcked()
 	// A directory that cannot be written must be known now, not in an outage.
 	return waiting, s.roll()
 }
@@ -195,6 +196,12 @@ func (s *spool) retire(id uint64) {
 	s.segments = slices.Delete(s.segments, i, i+1)
 }
 
+// beginAnew gives up the segment that is written to if nothing waits in it.
+func (s *spool) beginAnew() bool {
+	last := s.segments[len(s.segments)-1]
+	return last.live == 0 && last.size > 0 && s.roll() == nil
+}
+
 // roll begins a new segment.
 func (s *spool) roll() error {
 	if n := len(s.segments); n > 0 && s.segments[n-1].live == 0 {
@@ -225,6 +232,15 @@ func (s *spool) saveAcked(seq uint64, skip int) {
 	binary.LittleEndian.PutUint32(b[16:], crc32.Checksum(b[:16], castagnoli()))
 	// If it fails a restart sends again what this would have saved.
 	_, _ = s.acked.WriteAt(b[:], 0)
+}
+
+// reserveAcked gives the note its place on the disk, which may be full when there
+// is something to note.
+func (s *spool) reserveAcked() {
+	if info, err := s.acked.Stat(); err == nil && info.Size() == 0 {
+		var b [ackedBytes]byte // read as nothing confirmed
+		_, _ = s.acked.WriteAt(b[:], 0)
+	}
 }
 
 // loadAcked returns what saveAcked noted; 0 without a whole note.
