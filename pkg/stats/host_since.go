@@ -5,8 +5,8 @@ package stats
 import "time"
 
 // since returns s with its ratios over the time from prev to s. It shares with
-// s what does not change. A total that went back, because its source began
-// again, gives 0 for one interval.
+// s what does not change. A total that went back gives 0 for one interval, unless
+// its source can have begun again at 0 since prev (grown).
 func (s *HostState) since(prev *HostState) *HostState {
 	out := *s
 	out.Interval = s.Time - prev.Time
@@ -16,7 +16,11 @@ func (s *HostState) since(prev *HostState) *HostState {
 	out.SchedDelay = s.SchedDelay.since(prev.SchedDelay)
 	out.ClientErrors = s.ClientErrors.since(prev.ClientErrors)
 	out.Listen = s.Listen.since(prev.Listen)
-	out.Services = servicesSince(s.Services, prev.Services, d)
+	var cpus int
+	if s.CPU != nil {
+		cpus = len(s.CPU.Cores)
+	}
+	out.Services = servicesSince(s.Services, prev.Services, d, d*time.Duration(cpus))
 	return &out
 }
 
@@ -78,7 +82,7 @@ func (s *Stall) since(prev *Stall, d time.Duration) *Stall {
 		return nil
 	}
 	out := *s
-	out.Ratio = share(s.Total-prev.Total, d)
+	out.Ratio = share(grown(s.Total, prev.Total, d), d)
 	return &out
 }
 
@@ -135,8 +139,19 @@ func growth(now, before uint64) uint64 {
 	return now - before
 }
 
-// servicesSince leaves out a service that was not there before.
-func servicesSince(now, prev []Service, d time.Duration) []Service {
+// grown is by how much a total grew. One that went back and is not more than what
+// a source can have added up in the time is that of a new one: a service that was
+// started again has a control group of the same path.
+func grown(now, before, most time.Duration) time.Duration {
+	if now < before && now <= most {
+		return now
+	}
+	return now - before
+}
+
+// servicesSince leaves out a service that was not there before. cpuTime is what
+// all CPUs together had in the time d.
+func servicesSince(now, prev []Service, d, cpuTime time.Duration) []Service {
 	before := make(map[string]*Service, len(prev))
 	for i := range prev {
 		before[prev[i].Cgroup] = &prev[i]
@@ -147,22 +162,22 @@ func servicesSince(now, prev []Service, d time.Duration) []Service {
 		if !known {
 			continue
 		}
-		s.CPU = s.CPU.since(p.CPU, d)
+		s.CPU = s.CPU.since(p.CPU, d, cpuTime)
 		s.PSI = s.PSI.since(p.PSI, d)
 		out = append(out, s)
 	}
 	return out
 }
 
-func (c *ServiceCPU) since(prev *ServiceCPU, d time.Duration) *ServiceCPU {
+func (c *ServiceCPU) since(prev *ServiceCPU, d, cpuTime time.Duration) *ServiceCPU {
 	if c == nil || prev == nil {
 		return nil
 	}
 	out := *c
-	out.Used = rate(c.TotalUsed-prev.TotalUsed, d)
+	out.Used = rate(grown(c.TotalUsed, prev.TotalUsed, cpuTime), d)
 	out.Throttled = nil
 	if c.TotalThrottled != nil && prev.TotalThrottled != nil {
-		r := rate(*c.TotalThrottled-*prev.TotalThrottled, d)
+		r := rate(grown(*c.TotalThrottled, *prev.TotalThrottled, cpuTime), d)
 		out.Throttled = &r
 	}
 	return &out

@@ -49,3 +49,34 @@ func TestSinceWithoutASource(t *testing.T) {
 		t.Errorf("with all sources: %+v", whole)
 	}
 }
+
+// A service that was started again between two looks has a control group of the
+// same path, which begins at 0. A total that went back for another reason says
+// nothing.
+func TestSinceARestart(t *testing.T) {
+	t.Parallel()
+	look := func(at, total time.Duration) *HostState {
+		stall := &Pressure{Some: &Stall{Total: total}}
+		return &HostState{
+			Time: at, CPU: &HostCPU{Cores: make([]CoreCPU, 2)},
+			Services: []Service{{Cgroup: "/a", CPU: &ServiceCPU{TotalUsed: total, TotalThrottled: &total}, PSI: PSI{CPU: stall}}},
+		}
+	}
+	for name, test := range map[string]struct {
+		before, after   time.Duration
+		used, throttled float64
+		stalled         float64
+	}{
+		"goes on":                       {100 * time.Second, 105 * time.Second, 0.5, 0.5, 0.5},
+		"again":                         {100 * time.Second, 4 * time.Second, 0.4, 0.4, 0.4},
+		"again, on both CPUs":           {100 * time.Second, 15 * time.Second, 1.5, 1.5, 0},
+		"more than it can have used":    {100 * time.Second, 21 * time.Second, 0, 0, 0},
+		"again, and used as much since": {3 * time.Second, 3 * time.Second, 0, 0, 0},
+	} {
+		s := look(20*time.Second, test.after).since(look(10*time.Second, test.before)).Services[0]
+		if s.CPU.Used != test.used || *s.CPU.Throttled != test.throttled || s.PSI.CPU.Some.Ratio != test.stalled {
+			t.Errorf("%s: used %v, throttled %v, stalled %v; want %v, %v, %v",
+				name, s.CPU.Used, *s.CPU.Throttled, s.PSI.CPU.Some.Ratio, test.used, test.throttled, test.stalled)
+		}
+	}
+}
