@@ -68,15 +68,15 @@ func (g *group) close() {
 }
 
 // services reads every known group; the list of them is made anew after
-// listEvery looks, and when one is gone.
+// listEvery looks or listAfter, and when one is gone.
 func (l *look) services() {
 	if l.layout == (layout{}) {
 		l.missing("services", errors.New("no control groups below "+filepath.Join(l.opt.SysRoot, "fs", "cgroup")))
 		return
 	}
-	if l.listed++; l.listed == 0 || l.listed >= listEvery {
+	if l.listed++; l.listed == 0 || l.listed >= listEvery || l.state.Time-l.listedAt >= listAfter {
 		l.list()
-		l.listed = 0
+		l.listed, l.listedAt = 0, l.state.Time
 	}
 	pressure := false
 	for i := range l.groups {

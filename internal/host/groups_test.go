@@ -252,6 +252,23 @@ func TestGroupsComeAndGo(t *testing.T) {
 	}
 }
 
+// Where looks are rare a new group does not wait for ten of them.
+func TestGroupsFoundByRareLooks(t *testing.T) {
+	t.Parallel()
+	sys := t.TempDir()
+	root := filepath.Join(sys, "fs", "cgroup")
+	write(t, root, map[string]string{"cgroup.controllers": "", "a.service/cgroup.events": "populated 1\n", "a.service/cpu.stat": "usage_usec 1\n"})
+	r := newReader(t, Options{ProcRoot: sys, SysRoot: sys})
+	r.look(t, 0)
+	write(t, root, map[string]string{"b.service/cgroup.events": "populated 1\n", "b.service/cpu.stat": "usage_usec 1\n"})
+	if got := pathsOf(r.look(t, listAfter-1)); len(got) != 1 {
+		t.Errorf("before its time: services %v", got)
+	}
+	if got := pathsOf(r.look(t, listAfter)); len(got) != 2 {
+		t.Errorf("services %v", got)
+	}
+}
+
 func FuzzFlatKeyed(f *testing.F) {
 	f.Add([]byte("usage_usec 12\nuser_usec 3\n"), "usage_usec")
 	f.Add([]byte("populated 0"), "populated")

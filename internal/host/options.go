@@ -2,6 +2,8 @@
 
 package host
 
+import "time"
+
 // Defaults and limits.
 const (
 	defaultProcRoot = "/proc"
@@ -15,6 +17,9 @@ const (
 	// listEvery is how many looks a list of control groups is used for: walking
 	// them costs more than reading the few that matter.
 	listEvery = 10
+	// listAfter is how long it is used for where looks are rare: a new service
+	// should not wait for ten of them.
+	listAfter = 10 * time.Second
 	// maxGroupsWalked and maxGroupDepth bound one walk.
 	maxGroupsWalked = 8192
 	maxGroupDepth   = 16

@@ -32,7 +32,9 @@ type Reader struct {
 	beyond int
 	// listed counts the looks since groups was made; -1 asks for a new list.
 	listed int
-	buf    []byte
+	// listedAt is the time of the look that made it.
+	listedAt time.Duration
+	buf      []byte
 	// keep: the files of groups stay open.
 	keep bool
 
