@@ -88,7 +88,7 @@ func (a *Agent) logSummary(title string) {
 
 // isLoss: what is not told because of it.
 func isLoss(name string) bool {
-	for _, part := range []string{".dropped.", ".unseen.", ".raced", "lost", "undecodable", "lines_dropped", "too_long", "save_errors"} {
+	for _, part := range []string{".dropped.", ".unseen.", ".raced", "lost", "undecodable", "lines_dropped", "lines_refused", "too_long", "save_errors"} {
 		if strings.Contains(name, part) {
 			return true
 		}

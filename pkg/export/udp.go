@@ -17,9 +17,9 @@ import (
 // errUnresolved: the name has no address.
 var errUnresolved = errors.New("name not resolved")
 
-// minRefusals is the number of refused packets in one Export after which the
-// receiver counts as down. The first may be the answer to a packet sent before
-// the receiver came back.
+// minRefusals is the number of refused packets, in one Export or in several in a
+// row, after which the receiver counts as down. The first may be the answer to a
+// packet sent before the receiver came back.
 const minRefusals = 2
 
 // udp sends to a connected socket, because only then the kernel reports that
@@ -38,9 +38,10 @@ type udp struct {
 	current    int
 	resolvedAt time.Duration
 
-	// refusals in this Export, and the lines of the last packet sent.
-	refusals  int
-	lastLines int
+	// refusals since an Export without one, before those of the present Export,
+	// and the lines of the last packet sent.
+	refusals, before int
+	lastLines        int
 }
 
 func newUDP(opt Options, c *counters) *udp {
@@ -56,7 +57,7 @@ func (u *udp) begin(ctx context.Context) error {
 	if err := u.waiting(); err != nil {
 		return err
 	}
-	u.refusals = 0
+	u.before = u.refusals
 	if err := u.resolve(ctx, u.now()); err != nil {
 		return u.fail(err)
 	}
@@ -176,6 +177,7 @@ func (u *udp) refused(ctx context.Context, err error) error {
 	u.refusals++
 	u.current = (u.current + 1) % len(u.addresses)
 	if u.refusals >= max(minRefusals, len(u.addresses)) {
+		u.refusals = 0 // what is sent next may find the receiver
 		return u.fail(fmt.Errorf("send packet: %w", err))
 	}
 	if len(u.addresses) == 1 {
@@ -191,7 +193,11 @@ func (u *udp) refused(ctx context.Context, err error) error {
 
 func (u *udp) end() error {
 	// The last packet may still be refused; the next Export will tell.
-	if u.disarm() && u.refusals == 0 {
+	fine := u.refusals == u.before
+	if fine {
+		u.refusals = 0
+	}
+	if u.disarm() && fine {
 		u.backoff.Reset()
 	}
 	return nil

@@ -221,6 +221,35 @@ func TestLateRefusalLosesNothing(t *testing.T) {
 	}
 }
 
+// Where all of an interval fits into one packet, each is sent by an Export of its
+// own, which is told about the one before: that nobody receives them must come out.
+func TestSinglePacketsToNobody(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	server := listen(t, "127.0.0.1", 0)
+	port := server.port()
+	server.stop()
+	clock := &testClock{}
+	x := newExporter(t, Options{Target: Target{Scheme: UDP, Host: "127.0.0.1", Port: port}, Now: clock.Now})
+	failed := 0
+	for range 3 {
+		if err := x.Export(ctx, oneLine()); errors.Is(err, errDown) {
+			failed++
+		}
+	}
+	if c := x.Counters(); failed != 1 || x.Status().Connected || c.LinesRefused != 2 || c.LinesDropped != 1 {
+		t.Errorf("%d of 3 failed, status %+v, counters %+v", failed, x.Status(), c)
+	}
+	again := listen(t, "127.0.0.1", port)
+	clock.now += DefaultMaxBackoff
+	for range 3 {
+		if err := x.Export(ctx, oneLine()); err != nil {
+			t.Error(err)
+		}
+	}
+	again.lines(t, 3)
+}
+
 func TestBurstsArePaced(t *testing.T) {
 	t.Parallel()
 	server := listen(t, "127.0.0.1", 0)
