@@ -52,8 +52,9 @@ func (t *Tracker) fill(c *conn, e *exchange, end, atNS uint64, outcome events.Ou
 	if e.flags&events.FlagNoRequest != 0 && !e.malformed {
 		return
 	}
-	if e.reqEnd == 0 && len(c.queue) == 1 && c.reqBegun > max(e.reqOff, c.reqFalse) || e.headEnd != 0 && c.reqEnd > e.headEnd {
-		// Some of the bytes may be of a request that is told later.
+	told := len(c.queue) == 1 && c.reqBegun > max(e.reqOff, c.reqFalse)
+	if e.reqEnd == 0 && (told || e.behind) || e.headEnd != 0 && c.reqEnd > e.headEnd {
+		// Some of the bytes may be of a request that is told later, or not at all.
 		q.Flags |= events.FlagBytesUncertain
 	}
 	if e.rough {

@@ -103,8 +103,11 @@ func (t *Tracker) finishBefore(c *conn, e *exchange, r *events.Record) {
 	if hidden {
 		e.flags |= events.FlagTimeUncertain
 	}
-	if !e.headDone {
+	switch {
+	case !e.headDone:
 		e.flags |= uncertain
+	case e.body == http1.BodyUnknown && len(c.queue) > 1 && c.queue[1].readNS <= e.lastNS:
+		c.doubt() // the next one's may be among its bytes
 	}
 	t.finish(c, end, r.PrevNS, outcomeOf(e.status))
 	if hidden {
