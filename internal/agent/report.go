@@ -37,6 +37,7 @@ func (a *Agent) selfCounters() []loader.Counter {
 	add("exchange.dropped.raced", x.Raced)
 	add("exchange.dropped.doubtful", x.Doubtful)
 	add("exchange.dropped.response_unseen", x.Unseen)
+	add("exchange.unseen.http2", x.HTTP2)
 	add("exchange.records_after_close", x.AfterClose)
 	add("exchange.connections_evicted", x.EvictedConns)
 	add("exchange.connections_unknown", x.UnknownConns)

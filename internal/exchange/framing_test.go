@@ -176,6 +176,7 @@ func (s seen) plus(interim string) seen {
 func TestLeavesHTTP(t *testing.T) {
 	upgrade := "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"
 	switching := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+	h2c := strings.Replace(switching, "websocket", "h2c", 1)
 	connect := "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"
 	established := "HTTP/1.1 200 Connection established\r\n\r\n"
 	refused := reply(403, "no")
@@ -186,6 +187,8 @@ func TestLeavesHTTP(t *testing.T) {
 			want: []seen{ok(upgrade, switching).outcome("upgraded")}},
 		{name: "101 with the first frame", steps: []step{in(upgrade), out(switching + "\x81\x05hello"), end()},
 			want: []seen{ok(upgrade, switching).outcome("upgraded")}},
+		{name: "101 to HTTP/2", steps: []step{in(upgrade), out(h2c), in("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), out("\x00\x00\x04\x01"), end()},
+			want: []seen{ok(upgrade, h2c).outcome("upgraded")}, stats: func(s *exchange.Stats) { s.HTTP2 = 1 }},
 		{name: "101 refused", steps: []step{in(upgrade), out(okReply), in(getRequest), out(okReply)},
 			want: []seen{ok(upgrade, okReply), ok(getRequest, okReply)}},
 		{name: "CONNECT", steps: []step{in(connect), out(established), in("\x16\x03\x01"), out("\x16\x03\x03"), end()},

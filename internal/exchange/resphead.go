@@ -108,8 +108,13 @@ func (t *Tracker) readBodyKind(e *exchange, r *events.Record) {
 	kind, length := http1.ResponseBody(e.method, &t.resp)
 	e.body = kind
 	switch kind {
-	case http1.BodyNone, http1.BodyTunnel:
+	case http1.BodyNone:
 		e.hasEnd, e.bodyEnd = true, bodyOff
+	case http1.BodyTunnel:
+		e.hasEnd, e.bodyEnd = true, bodyOff
+		if t.resp.HTTP2 {
+			t.stats.HTTP2++
+		}
 	case http1.BodyLength:
 		e.hasEnd, e.bodyEnd = true, bodyOff+uint64(length)
 	case http1.BodyChunked:

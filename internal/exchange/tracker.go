@@ -71,6 +71,7 @@ type Stats struct {
 	InProgress   uint64 // reports of exchanges over the age limit
 	EvictedConns uint64 // connections forgotten at the limit
 	AfterClose   uint64 // records that came after the close of their connection
+	HTTP2        uint64 // connections that went on in HTTP/2: its requests are not seen
 }
 
 // recentConns are found without the map; ids are given in turn.

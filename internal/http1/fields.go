@@ -84,6 +84,10 @@ func (r *Response) parseFields(b []byte, i int) {
 			if hasName(line, "transfer-encoding") {
 				r.addCodings(fieldValue(b, i+len("transfer-encoding:"), next))
 			}
+		case 'u':
+			if hasName(line, "upgrade") {
+				r.HTTP2 = equalFold(fieldValue(b, i+len("upgrade:"), next), "h2c")
+			}
 		}
 		i = next
 	}

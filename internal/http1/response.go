@@ -9,6 +9,8 @@ type Response struct {
 	Status uint16
 	// ProtoMinor is x of HTTP/1.x, 0 to 9.
 	ProtoMinor uint8
+	// HTTP2: the Upgrade field is "h2c".
+	HTTP2 bool
 }
 
 // ParseResponse reads the head of a response from b into r, which it resets
