@@ -98,6 +98,7 @@ int BPF_PROG(http_sock_send, struct sock *sk, int ret, int flags)
 {
 	if (!sk || ret <= 0)
 		return 0;
+	task_asks();
 	alone();
 	socket_io(sk, ret, DIR_SEND, flags);
 	not_alone();

@@ -159,6 +159,8 @@ static __always_inline int call_returns(struct pt_regs *regs, long ret)
 	flags = call_flags(&p->call, nr);
 	if (!sk || flags & MSG_NOT_TAKEN)
 		return 0;
+	if (dir == DIR_SEND)
+		task_asks();
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
 		return 0;

@@ -29,6 +29,7 @@
 #include "maps.h"
 #include "lanes.h"
 #include "threads.h"
+#include "turns.h"
 #include "times.h"
 #include "delays.h"
 #include "lead.h"

@@ -27,6 +27,7 @@
 #define EEXIST             17
 #define PF_KTHREAD         0x00200000 /* include/linux/sched.h, since 2.6 */
 #define TASK_RUNNING       0          /* include/linux/sched.h */
+#define TASK_HALTED        12         /* ... __TASK_STOPPED, by a signal, or __TASK_TRACED */
 
 /* include/net/tcp_states.h */
 #define TCP_ESTABLISHED 1

@@ -54,6 +54,7 @@ static __noinline int book_helper(struct thread_time *t, struct thread_time *hel
 		t->part[part] += spent - cut;
 		helper->lead.base[part] = helper->part[part];
 	}
+	turns_over(helper);
 	for (int i = 0; i < PROBE_PARTS; i++)
 		helper->lead.spent[i] = t->part[i] - t->read_part[i];
 	helper->lead.woken_ns = now;

@@ -34,6 +34,8 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 	bool iowait = BPF_CORE_READ_BITFIELD(task, in_iowait);
 	struct call call;
 
+	if (task_state(task) & TASK_HALTED) /* in whatever call that came */
+		return WAIT_OTHER;
 	if (t->reclaim || task_in_memstall(task))
 		return WAIT_MEMORY;
 	if (!in_system_call(regs)) /* a page fault */
@@ -44,6 +46,8 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 	case WAIT_CLASS_NET:
 		return WAIT_NET;
 	case WAIT_CLASS_POLL:
+		call_args(regs, &call);
+		t->waits_on = call.fd << 3;
 		return WAIT_POLL;
 	case WAIT_CLASS_SLEEP:
 		return WAIT_SLEEP;
@@ -53,14 +57,7 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 		return WAIT_LOCK;
 	case WAIT_CLASS_FUTEX:
 		call_args(regs, &call);
-		t->futex = call.fd;
-		/* The same wait again: what a timer ended was a turn of waiting for a lock.
-		 * A condition variable has two words, which take turns. */
-		if (t->turn >> 3 == t->futex >> 3 && t->part[PROBE_PART_SLEEP] >= t->turn_ns) {
-			t->part[PROBE_PART_SLEEP] -= t->turn_ns;
-			t->part[PROBE_PART_LOCK] += t->turn_ns;
-			t->turn = 0;
-		}
+		t->waits_on = call.fd;
 		return WAIT_FUTEX;
 	case WAIT_CLASS_FILE:
 		call_args(regs, &call);
@@ -84,13 +81,18 @@ static __always_inline void thread_leaves(struct task_struct *task, bool preempt
 	} else {
 		t->wait = wait_of(task, t);
 		if (t->wait != WAIT_FUTEX)
-			t->turn = 0;
+			t->locks.ns = 0;
+		if (t->wait != WAIT_FUTEX && t->wait != WAIT_POLL)
+			t->polls.ns = 0;
 		if (t->go && (t->wait == WAIT_FUTEX || t->wait == WAIT_POLL))
 			t->idle = 1;
 	}
 	t->running = 0;
 	t->woken = 0;
 }
+
+/* No timer is as short as a wait that was over when it began. */
+#define EARLY_NS 50000
 
 /* The part that a wait belongs to where no waker was seen. */
 static __always_inline enum probe_part part_of(enum wait wait)
@@ -126,8 +128,14 @@ static __always_inline void thread_arrives(struct task_struct *task, struct stin
 	if (!t)
 		return;
 	now = bpf_ktime_get_ns();
-	before = t->since_ns;
 	t->changes++;
+	if (!t->running && t->wait == WAIT_FUTEX && !t->go &&
+	    now < t->since_ns + delay + EARLY_NS) {
+		/* Another CPU has woken it while it went to sleep: no timer of its own. */
+		turns_end(t);
+		t->wait = WAIT_LOCK;
+	}
+	before = t->since_ns;
 	if (t->running) { /* that it left was not seen */
 		book(t, PROBE_PART_UNKNOWN, now);
 		return;

@@ -23,6 +23,8 @@ int BPF_PROG(http_sock_state, struct sock *sk, int oldstate, int newstate)
 {
 	if (!sk)
 		return 0;
+	if (newstate == TCP_SYN_SENT)
+		task_asks();
 	alone();
 	sock_state(sk, oldstate, newstate);
 	not_alone();
@@ -75,6 +77,8 @@ int BPF_PROG(http_tab_state, struct sock *sk, int oldstate, int newstate)
 {
 	if (!sk)
 		return 0;
+	if (newstate == TCP_SYN_SENT)
+		task_asks();
 	alone();
 	tab_state(sk, oldstate, newstate);
 	not_alone();

@@ -30,8 +30,15 @@ struct lead {
 	__u32 reads; /* ... and which of its requests */
 };
 
-/* Who waits for Python's interpreter lock asks for it again after 5 ms. */
-#define TURN_MOST_NS 10000000
+/*
+ * Waits for one thing that a timer ended: Python asks for its interpreter's lock every
+ * 5 ms, Java for a monitor after 1, 8, 64 and 512, and an event loop polls again when a
+ * timer of its own has run. What ends the last one decides.
+ */
+struct turns {
+	__u64 on; /* as waits_on */
+	__u64 ns; /* of all, booked as sleep so far */
+};
 
 /* Only its own CPU and its waker write; they do so in turns. */
 struct thread_time {
@@ -40,12 +47,12 @@ struct thread_time {
 	__u64 changes;                /* of where the time goes */
 	__u64 read_part[PROBE_PARTS]; /* part[] when it read its last request */
 	struct lead lead;
-	__u64 futex;       /* address of the last futex wait */
-	__u64 turn;        /* ... and of the last one that a timer ended soon, or 0 */
-	__u64 turn_ns;     /* its length */
-	__u64 pushed_ns;   /* since the last read: wait for a CPU ... */
-	__u64 pushed_lead; /* (by how much it leads the others) */
-	__u32 pushed_tgid; /* ... behind this process */
+	__u64 waits_on;     /* in FUTEX its address, in POLL descriptor or array, times 8 */
+	struct turns locks; /* of FUTEX */
+	struct turns polls; /* of POLL; waits for a lock in between do not end them */
+	__u64 pushed_ns;    /* since the last read: wait for a CPU ... */
+	__u64 pushed_lead;  /* (by how much it leads the others) */
+	__u32 pushed_tgid;  /* ... behind this process */
 	__u32 pushed_cpu;
 	__u8 pushed_comm[PROBE_COMM_LEN];
 	__u32 reads;   /* requests read */

@@ -105,7 +105,7 @@ static __always_inline void times_begin(struct conn *c, struct task_struct *task
 		t->pushed_ns = 0;
 		t->pushed_lead = 0;
 		t->pushed_tgid = 0;
-		t->turn = 0;
+		turns_over(t);
 		t->reclaim = 0; /* its end may have been missed */
 		t->idle = 0;
 		t->lead.tid = 0;

@@ -23,7 +23,8 @@ static __always_inline bool on_purpose(struct task_struct *task, struct task_str
 	if (waker->tgid != task->tgid || !in_system_call(regs))
 		return false;
 	nr = call_number(regs);
-	return wait_class(nr) == WAIT_CLASS_FUTEX || nr == NR_write || nr == NR_writev;
+	return wait_class(nr) == WAIT_CLASS_FUTEX || nr == NR_write || nr == NR_writev ||
+	       nr == NR_sendto; /* asyncio, which sends a byte to itself */
 }
 
 /*
@@ -37,11 +38,7 @@ static __always_inline enum probe_part part_alone(struct thread_time *t, bool ti
 		return PROBE_PART_UNKNOWN;
 	if (!timer)
 		return t->wait == WAIT_POLL ? PROBE_PART_NET : PROBE_PART_LOCK;
-	t->turn = 0;
-	if (t->wait == WAIT_FUTEX && now > t->since_ns && now - t->since_ns <= TURN_MOST_NS) {
-		t->turn = t->futex;
-		t->turn_ns = now - t->since_ns;
-	}
+	turn_ends(t, now);
 	return PROBE_PART_SLEEP;
 }
 
@@ -53,6 +50,21 @@ part_together(struct thread_time *t, struct task_struct *task, struct thread_tim
 	    !hands_full(w))
 		book_helper(t, w, now);
 	return t->wait == WAIT_FUTEX && !t->go ? PROBE_PART_LOCK : PROBE_PART_UNKNOWN;
+}
+
+/* The thread was woken by another one of its process: for whom does it work? */
+static __always_inline void thread_led(struct thread_time *t, struct thread_time *w,
+				       struct task_struct *waker, __u64 now)
+{
+	/* Not again: the waker asks it for something. */
+	if (t->lead.tid != (__u32)waker->pid || t->lead.reads != w->reads)
+		w->polls.ns = 0;
+	if (!lead_from(w, waker, &t->lead))
+		return;
+	__builtin_memcpy(t->lead.base, t->part, sizeof(t->part));
+	turns_over(t);
+	t->lead.woken_ns = now;
+	t->go = w->go;
 }
 
 /* A thread that waits is woken by the current task. */
@@ -69,18 +81,17 @@ static __always_inline void thread_woken(struct thread_time *t, struct task_stru
 		else
 			w = NULL;
 	}
-	if (t->wait != WAIT_FUTEX && t->wait != WAIT_POLL)
+	if (t->wait != WAIT_FUTEX && t->wait != WAIT_POLL) {
 		t->woken = part_of(t->wait);
-	else if (together)
-		t->woken = part_together(t, task, w, now);
-	else
-		t->woken = part_alone(t, timer, now);
-	book(t, t->woken, now);
-	if (w && !hands_full(t) && lead_from(w, waker, &t->lead)) {
-		__builtin_memcpy(t->lead.base, t->part, sizeof(t->part));
-		t->lead.woken_ns = now;
-		t->go = w->go;
+	} else {
+		/* Who asks in turns waits for a lock, and not for what a helper does. */
+		if (!timer && turns_end(t) && t->wait == WAIT_FUTEX)
+			together = false;
+		t->woken = together ? part_together(t, task, w, now) : part_alone(t, timer, now);
 	}
+	book(t, t->woken, now);
+	if (w && !hands_full(t))
+		thread_led(t, w, waker, now);
 	t->wait = WAIT_RUNQ;
 	t->changes++;
 }
@@ -96,8 +107,10 @@ int BPF_PROG(sched_waking, struct task_struct *task)
 		/* The helper of a request, not known yet? */
 		if (waker->bpf_storage && waker->tgid == task->tgid) {
 			t = thread_of(waker);
-			if (t && hands_full(t))
+			if (t && hands_full(t)) {
 				t->follow = task->pid;
+				t->polls.ns = 0;
+			}
 		}
 		return 0;
 	}

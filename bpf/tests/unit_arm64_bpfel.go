@@ -479,9 +479,17 @@ type unitThreadTime struct {
 		Tid     uint32
 		Reads   uint32
 	}
-	Futex      uint64
-	Turn       uint64
-	TurnNs     uint64
+	WaitsOn uint64
+	Locks   struct {
+		_  structs.HostLayout
+		On uint64
+		Ns uint64
+	}
+	Polls struct {
+		_  structs.HostLayout
+		On uint64
+		Ns uint64
+	}
 	PushedNs   uint64
 	PushedLead uint64
 	PushedTgid uint32
