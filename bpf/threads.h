@@ -65,7 +65,8 @@ struct thread_time {
 	__u8 go;      /* goroutines run on it; FUTEX and POLL are its scheduler's */
 	__u8 idle;    /* ... which has waited since the last read */
 	__u8 woken;   /* enum probe_part of the wait that a wake-up ended, or 0 */
-	__u8 pad[2];
+	__u8 shared;  /* since the last read: it sent more of an earlier answer */
+	__u8 pad;
 };
 
 /* Thread → where its time goes; freed with it. Kernel 5.13. About 500 bytes. */

@@ -91,6 +91,7 @@ static __always_inline void times_begin(struct conn *c, struct task_struct *task
 		return;
 	b->others = hands_full(t);
 	t->in_hand++;
+	t->shared = 0;
 	c->in_hand = 1;
 	b->reads = ++t->reads;
 	b->changes = changes_of(task, t);
@@ -193,7 +194,7 @@ static __always_inline bool stayed_oncpu(struct conn *c, struct task_struct *tas
 /* Had it other requests in hand meanwhile? */
 static __always_inline bool looped(struct conn *c, struct thread_time *t)
 {
-	return c->begin.others || t->reads != c->begin.reads || t->idle;
+	return c->begin.others || t->reads != c->begin.reads || t->idle || t->shared;
 }
 
 /* A piece of the response to the request of c has left at this time. */
@@ -212,6 +213,9 @@ static __noinline int times_spend(struct conn *c, __u64 now)
 		c->timed = TIMED_NOT;
 		return 0;
 	}
+	/* An answer that has begun is in no hand any more, and yet goes on. */
+	if (task->pid == (int)c->tid && t->reads != c->begin.reads)
+		t->shared = 1;
 	if (task->pid != (int)c->tid) {
 		__builtin_memset(s, 0, sizeof(*s));
 		s->attribution = PROBE_ATTR_HANDOFF;

@@ -505,7 +505,8 @@ type unitThreadTime struct {
 	Go         uint8
 	Idle       uint8
 	Woken      uint8
-	Pad        [2]uint8
+	Shared     uint8
+	Pad        uint8
 }
 
 type unitUnitBytes struct {

@@ -387,7 +387,8 @@ type bpfThreadTime struct {
 	Go         uint8
 	Idle       uint8
 	Woken      uint8
-	Pad        [2]uint8
+	Shared     uint8
+	Pad        uint8
 }
 
 // Names of all BPF objects in the ELF.

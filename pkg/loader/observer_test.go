@@ -52,7 +52,7 @@ func observe(t *testing.T, o loader.Options) *observer {
 		t.Fatalf("load: %v\n%s", err, loader.VerifierLog(err))
 	}
 	obs := &observer{t: t, kernel: kernel, clock: now}
-	obs.tracker = tracker.New(tracker.Options{}, obs.take)
+	obs.tracker = tracker.New(tracker.Options{Times: true}, obs.take)
 	t.Cleanup(func() {
 		if err := kernel.Close(); err != nil {
 			t.Errorf("close: %v", err)

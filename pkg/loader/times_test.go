@@ -4,6 +4,7 @@ package loader_test
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -108,6 +109,53 @@ func TestTimes(t *testing.T) {
 		}
 		if next[events.RoleServer] != 2 || next[events.RoleClient] != 2 {
 			t.Errorf("exchanges by role: %v, want two each", next)
+		}
+	})
+}
+
+// interleaved is a request that is answered between two pieces of an earlier answer,
+// and one behind both.
+func interleaved(s *stage) {
+	c1, s1 := s.tcp()
+	c2, s2 := s.tcp()
+	c1.write(get(s.target))
+	s1.read()
+	s1.write("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + repeated(10))
+	for i := range 2 {
+		c2.write(get(s.target))
+		s2.read()
+		if i == 0 {
+			s1.write(repeated(10))
+		}
+		s2.write(answerOf(200, "whole"))
+		c2.read()
+		c2.both("GET", 200)
+	}
+	c1.read()
+	c1.both("GET", 200)
+}
+
+// A thread that sends more of an earlier answer does not work for its last request alone.
+func TestThreadIsShared(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		obs := observe(t, loader.Options{Source: source, Server: true, Comms: []string{player.comm}})
+		if d, _ := obs.kernel.Detail(); d == loader.DetailOff {
+			t.Skip("this kernel has no task storage")
+		}
+		player.begin(order{Scenario: "while an answer goes on"})
+		player.report()
+		for end := time.Now().Add(patience); len(obs.requests) < 3 && time.Now().Before(end); {
+			obs.poll()
+		}
+		var got []events.Attribution
+		for _, q := range obs.requests {
+			got = append(got, q.Times.Attribution)
+		}
+		// The first one ends when its connection does, or with its last byte.
+		want := []events.Attribution{events.AttributionLoop, events.AttributionLoop, events.AttributionThread}
+		if !slices.Equal(got, want) {
+			t.Errorf("attributions %v, want %v", got, want)
 		}
 	})
 }

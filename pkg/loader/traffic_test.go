@@ -133,6 +133,7 @@ func trafficScenarios() []scenario {
 			client.both("GET", 200)
 		}},
 		{"in no hurry", timed},
+		{"while an answer goes on", interleaved},
 		{"bytes by splice", func(s *stage) {
 			client, server := s.tcp()
 			client.spliceIn(100)
