@@ -56,6 +56,9 @@ var mayImport = map[string][]string{
 // the programs that test the kernel side by itself.
 var usesBPFLibrary = []string{"pkg/loader", "bpf/..."}
 
+// onlyForTests are what no other code may import, whatever its line says.
+var onlyForTests = []string{"internal/testutil", "internal/architecture"}
+
 // goPackage is the part of `go list -json` that is used here.
 type goPackage struct {
 	ImportPath string
@@ -104,7 +107,7 @@ func importProblems(pkg goPackage) []string {
 	for _, imported := range pkg.Imports {
 		switch {
 		case imported == module || strings.HasPrefix(imported, module+"/"):
-			if !matchesAny(allowed, inModule(imported)) {
+			if !matchesAny(allowed, inModule(imported)) || matchesAny(onlyForTests, inModule(imported)) {
 				problems = append(problems, path+" must not import "+inModule(imported))
 			}
 		case imported == bpfLibrary || strings.HasPrefix(imported, bpfLibrary+"/"):
@@ -193,6 +196,8 @@ func TestImportRulesDetect(t *testing.T) {
 			[]string{"cmd/probe must not import pkg/loader"}},
 		{"program imports a script", goPackage{ImportPath: "probe/internal/agent", Imports: []string{"probe/scripts/bench", "probe/pkg/loader"}},
 			[]string{"internal/agent must not import scripts/bench"}},
+		{"program imports what tests share", goPackage{ImportPath: "probe/internal/agent", Imports: []string{"probe/internal/testutil"}},
+			[]string{"internal/agent must not import internal/testutil"}},
 		{"BPF library in the agent", goPackage{ImportPath: "probe/internal/agent", Imports: []string{bpfLibrary + "/link"}},
 			[]string{"internal/agent must not import github.com/cilium/ebpf/link"}},
 		{"BPF library in the loader", goPackage{ImportPath: "probe/pkg/loader", Imports: []string{bpfLibrary}}, nil},
