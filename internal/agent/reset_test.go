@@ -4,6 +4,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -28,9 +29,11 @@ func TestResetDuringDelivery(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	err := (*view)(a).Reset(t.Context())
+	if err := (*view)(a).Reset(t.Context()); !errors.Is(err, errBusy) {
+		t.Errorf("%v, want %v", err, errBusy)
+	}
 	m.add(a.flushStats()) // what the next flush does
-	if list := m.series.List(); err == nil && len(list) > 0 {
-		t.Errorf("after the reset: %+v", list)
+	if list := m.series.List(); len(list) != 1 {
+		t.Errorf("after a reset that was refused: %+v, want the request", list)
 	}
 }

@@ -100,11 +100,7 @@ func TestUnseenRequest(t *testing.T) {
 	for i := range many {
 		s.play(out(reply(200+i, "")))
 	}
-	for _, got := range s.seen {
-		if got.Target != fmt.Sprintf("/b%02d", got.Status-200) && got.Flags == 0 {
-			t.Errorf("paired wrongly and not flagged: %+v", got)
-		}
-	}
+	s.wantFlagged(len(many), func(got seen) bool { return got.Target == fmt.Sprintf("/b%02d", got.Status-200) })
 }
 
 // A head that was not whole when the answer began: what else was read then may be

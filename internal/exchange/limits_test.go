@@ -78,11 +78,7 @@ func TestMaxQueueToldAgain(t *testing.T) {
 func TestMaxQueueMakesUnsure(t *testing.T) {
 	s := newStage(t, exchange.Options{MaxQueue: 1})
 	s.play(in(get("/1"), get("/2")), sweepOld(), out(reply(201, "")), in(get("/3")), sweepOld(), out(reply(202, ""), reply(203, "")), end())
-	for _, got := range s.seen {
-		if got.Target != fmt.Sprint("/", int(got.Status)-200) && got.Flags == 0 {
-			t.Errorf("paired wrongly and not flagged: %+v", got)
-		}
-	}
+	s.wantFlagged(3, func(got seen) bool { return got.Target == fmt.Sprint("/", int(got.Status)-200) })
 }
 
 func TestMaxConns(t *testing.T) {

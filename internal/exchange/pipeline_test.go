@@ -119,11 +119,7 @@ func TestUnseenMakesUnsure(t *testing.T) {
 	s := newStage(t, exchange.Options{})
 	s.play(in(get("/1"), get("/2"), get("/3"), get("/4")), out(long[:600], long[600:]+reply(202, "")+reply(203, "")))
 	s.play(in(get("/5")), out(reply(204, "")), in(get("/6")), out(reply(205, ""), reply(206, "")), end())
-	for _, got := range s.seen {
-		if got.Target != "/"+string('0'+rune(got.Status%10)) && got.Flags == 0 {
-			t.Errorf("paired wrongly and not flagged: %+v", got)
-		}
-	}
+	s.wantFlagged(5, func(got seen) bool { return got.Target == "/"+string('0'+rune(got.Status%10)) })
 }
 
 // The same where an answer is no HTTP.
@@ -131,11 +127,9 @@ func TestNoAnswerMakesUnsure(t *testing.T) {
 	s := newStage(t, exchange.Options{})
 	s.play(in(get("/1"), get("/2"), get("/3")), out(reply(201, "")+"\r\n"), in(get("/4")), out(reply(202, "")))
 	s.play(in(get("/5")), out(reply(203, "")), in(get("/6")), out(reply(204, ""), reply(205, ""), reply(206, "")), end())
-	for _, got := range s.seen {
-		if got.Target != "" && got.Target != "/"+string('0'+rune(got.Status%10)) && got.Flags == 0 {
-			t.Errorf("paired wrongly and not flagged: %+v", got)
-		}
-	}
+	s.wantFlagged(6, func(got seen) bool {
+		return got.Target == "" || got.Target == "/"+string('0'+rune(got.Status%10))
+	})
 }
 
 // Bytes behind the end of a response, which no request explains, are not the answer to

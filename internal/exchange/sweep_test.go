@@ -57,6 +57,19 @@ func (s *stage) want(want ...seen) {
 	}
 }
 
+// wantFlagged wants n requests told, each right or flagged.
+func (s *stage) wantFlagged(n int, right func(seen) bool) {
+	s.t.Helper()
+	if len(s.seen) != n {
+		s.t.Errorf("%d told, want %d: %+v", len(s.seen), n, s.seen)
+	}
+	for _, got := range s.seen {
+		if got.Flags == 0 && !right(got) {
+			s.t.Errorf("paired wrongly and not flagged: %+v", got)
+		}
+	}
+}
+
 // A request that a sweep told is not told again with its answer.
 func TestSweepTellsTheStart(t *testing.T) {
 	s := newStage(t, exchange.Options{})
