@@ -64,7 +64,7 @@ type Agent struct {
 	replaceExport, replacing bool
 	exportBefore             Options
 
-	memory  *keeper // nil when not
+	memory  *keeper // of the totals; nil when not
 	server  *server // nil when not
 	signals *signals
 	notify  *notifier

@@ -56,10 +56,10 @@ const (
 	pipelineLimit = 10 * time.Second
 	// deliveryLimit is above the exporter's own limit for one delivery.
 	deliveryLimit = 30 * time.Second
-	// memoryLimit is above what it takes to write a few KB, diskLimit above what
+	// saveLimit is above what it takes to write a few KB, syncLimit above what
 	// a busy disk takes to have them.
-	memoryLimit = 30 * time.Second
-	diskLimit   = 2 * time.Minute
+	saveLimit = 30 * time.Second
+	syncLimit = 2 * time.Minute
 )
 
 // parts are all that the watchdog looks at.
@@ -76,8 +76,8 @@ func newParts() *parts {
 	p := new(parts)
 	p.pipeline.name, p.pipeline.limit = "pipeline", pipelineLimit
 	p.exporter.name, p.exporter.limit = "exporter", deliveryLimit
-	p.memory.name, p.memory.limit = "state", memoryLimit
-	p.disk.name, p.disk.limit = "state sync", diskLimit
+	p.memory.name, p.memory.limit = "state", saveLimit
+	p.disk.name, p.disk.limit = "state sync", syncLimit
 	p.endpoint.name, p.endpoint.limit = "endpoint", time.Minute
 	return p
 }
