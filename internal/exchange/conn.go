@@ -102,6 +102,7 @@ type exchange struct {
 	respEnd  uint64 // bytes seen
 	bodyOff  uint64 // where the body begins, if headDone and the head was whole
 	bodyEnd  uint64 // where the message ends, if hasEnd
+	least    uint64 // ... at the earliest, if the head was cut behind its length; or 0
 	hasEnd   bool
 	firstNS  uint64
 	lastNS   uint64

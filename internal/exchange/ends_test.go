@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"probe/internal/exchange"
 	"probe/pkg/events"
@@ -116,6 +117,51 @@ func TestByteByByte(t *testing.T) {
 		{name: "head spread over more writes than followed, closed",
 			steps: []step{in(get("/1")), out(bytewise(long)...), end()},
 			want:  []seen{ok(get("/1"), long).with(uncertain)}},
+	})
+}
+
+// A response with such a head ends on a kept connection that rests, too, once it may be
+// complete; a chunked one with its last chunk.
+func TestHeadsBeyondTheCaptureRest(t *testing.T) {
+	pad := "X: " + strings.Repeat("x", 600) + "\r\n\r\n"
+	length, none := "HTTP/1.1 500 No\r\nContent-Length: 700\r\n"+pad, "HTTP/1.1 304 Not Modified\r\n"+pad
+	body := strings.Repeat("b", 700)
+	for name, tt := range map[string]struct {
+		answer []step
+		want   seen
+	}{
+		"length":             {[]step{out(length + body)}, ok(getRequest, length+body).outcome("error").with(uncertain)},
+		"body behind":        {[]step{out(length, body), sweep()}, ok(getRequest, length+body).outcome("error").with(uncertain)},
+		"none":               {[]step{out(none)}, ok(getRequest, none).with(uncertain)},
+		"length, incomplete": {[]step{out(length + body[:500])}, seen{}},
+		"length beyond":      {[]step{out("HTTP/1.1 200 OK\r\n" + pad + body)}, seen{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, exchange.Options{})
+			s.play(append([]step{in(getRequest)}, tt.answer...)...)
+			s.want()
+			s.wait(2 * time.Second)
+			if tt.want == (seen{}) {
+				s.want()
+				return
+			}
+			s.want(tt.want)
+			if q := s.requests[0]; q.Duration > time.Second {
+				t.Errorf("it took %v", q.Duration)
+			}
+			if n, _ := s.Pending(); n != 0 {
+				t.Errorf("%d pending", n)
+			}
+			s.play(in(get("/2")), out(okReply))
+			s.want(tt.want, ok(get("/2"), okReply))
+		})
+	}
+	chunks := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + pad + chunk(body)
+	last := "0\r\n\r\n"
+	runScripts(t, []script{
+		{name: "chunked", steps: []step{in(getRequest), out(chunks + last)}, want: []seen{ok(getRequest, chunks+last)}},
+		{name: "chunked, last chunk behind", steps: []step{in(getRequest), out(chunks, last), sweep()}, want: []seen{ok(getRequest, chunks+last)}},
+		{name: "chunked, cut short", steps: []step{in(getRequest), out(chunks), end()}, want: []seen{ok(getRequest, chunks).outcome("aborted")}},
 	})
 }
 

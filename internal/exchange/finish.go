@@ -171,6 +171,7 @@ func (e *exchange) outcomeAtClose(respEnd uint64, reset bool) events.Outcome {
 // sockets that were idle for long. Call it about once a second.
 func (t *Tracker) Tick(nowNS uint64) {
 	for c := range t.pending {
+		t.endQuiet(c, nowNS, quietLimit)
 		for _, e := range c.queue {
 			if !e.reported && e.isHTTP() && since(e.begunNS(), nowNS) > t.opt.AgeLimit {
 				e.reported = true
@@ -240,6 +241,7 @@ func (t *Tracker) Close(nowNS uint64) {
 	}
 	t.late = t.late[:0]
 	for c := range t.pending {
+		t.endQuiet(c, nowNS, 0)
 		for _, e := range c.queue {
 			if !e.reported && e.isHTTP() {
 				e.reported = true

@@ -68,7 +68,7 @@ func (t *Tracker) readResponseHead(c *conn, e *exchange, r *events.Record, off u
 			t.endTunnelHead(c, e.captured(), e.lastNS)
 			return false
 		default:
-			e.loseHead()
+			c.cutHead(e, r, &t.resp)
 			return true
 		}
 	}
