@@ -185,12 +185,16 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 			     c->phase == PHASE_REQUEST || c->torn))
 		p->clean = ends_clean(p);
 	forget();
+	split_long_head(c, p);
+	forget();
 	if (p->unknown)
 		on_unknown(s, c, sk, tp, task, p, p->got, p->request, p->response, trusted);
 	else if (p->to_server)
 		on_request_bytes(s, c, sk, tp, task, p, p->got, p->request, trusted);
 	else
 		on_response_bytes(s, c, sk, tp, task, p, p->got, p->response, trusted);
+	if (p->rest)
+		tell_rest(s, c, sk, p);
 	if (c->is_unix && c->phase == PHASE_REQUEST && !c->reported)
 		tell_request(s, c, sk, p);
 	if (p->dir == DIR_RECV)

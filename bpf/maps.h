@@ -178,8 +178,9 @@ struct piece {
 	__u8 request;   /* begins like one */
 	__u8 response;
 	__u8 discarded; /* read by TCP with MSG_TRUNC: taken, but nowhere to be found */
-	__u8 pad[6];
-	__u64 got; /* bytes read */
+	__u8 pad[2];
+	__u32 rest; /* bytes behind len, which are told alone (response.h) */
+	__u64 got;  /* bytes read */
 	struct call call;
 };
 

@@ -49,6 +49,70 @@ static __always_inline void begin_response(struct scratch *s, struct conn *c, st
 	}
 }
 
+/*
+ * Does the head of a response end within the n bytes in scratch slot 0? Its end begins
+ * at an even place, or its second byte is at one.
+ *
+ * Global, with scalars only: the verifier checks it once (kernel 5.6). Costs 0.1 µs.
+ */
+__noinline __u64 head_ends(__u64 n)
+{
+	struct scratch *s = scratch(SCRATCH_IO);
+
+	if (!s)
+		return 1;
+	for (__u64 i = 16; i < PROBE_HEAD_MAX; i += 2) {
+		__u32 w;
+
+		if (i + sizeof(w) > n)
+			return 0;
+		w = *(__u32 *)(s->data + i);
+		if (w == CRLF_CRLF)
+			return 1;
+		if ((w & 0xffffff) == WORD('\n', '\r', '\n', 0) && s->data[i - 1] == '\r')
+			return 1;
+	}
+	return 0;
+}
+
+/* A long head, of which nobody has read the end yet, and perhaps its length: as if it
+ * had come in two pieces. */
+static __always_inline void split_long_head(struct conn *c, struct piece *p)
+{
+	p->rest = 0;
+	if (p->response && p->got >= cfg.capture_bytes && p->got < p->len && !c->ahead &&
+	    !head_ends(p->got)) {
+		p->rest = p->len - p->got;
+		p->len = p->got;
+	}
+}
+
+/* The second piece. */
+static __noinline int tell_rest(struct scratch *s, struct conn *c, struct sock *sk, struct piece *p)
+{
+	__u64 n, from;
+
+	if (!s || !c || !p || !c->announced) /* not wanted */
+		return 0;
+	from = p->len;
+	n = p->rest < cfg.capture_bytes ? p->rest : cfg.capture_bytes;
+	if (p->iovecs)
+		n = gather_iovecs(p->base, p->iovecs, from, n);
+	bound(n);
+	if (n > PROBE_HEAD_MAX)
+		return 0;
+	if (p->iovecs)
+		bpf_probe_read_kernel(s->data, n, s->gather);
+	else if (bpf_probe_read_user(s->data, n, (void *)(p->base + from)))
+		n = 0;
+	p->off += from;
+	p->len = p->rest;
+	tell(s, c, sk, p, n, PROBE_HAS_MORE);
+	c->pieces++;
+	c->resp_kept += n;
+	return 0;
+}
+
 /* Bytes in the direction of responses, on a connection whose role is known. */
 static __always_inline void on_response_bytes(struct scratch *s, struct conn *c, struct sock *sk,
 					      struct tcp_sock *tp, struct task_struct *task,

@@ -421,7 +421,8 @@ type unitScratch struct {
 		Request   uint8
 		Response  uint8
 		Discarded uint8
-		Pad       [6]uint8
+		Pad       [2]uint8
+		Rest      uint32
 		Got       uint64
 		Call      struct {
 			_    structs.HostLayout

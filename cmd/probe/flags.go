@@ -46,7 +46,7 @@ func (c *common) register(f *pflag.FlagSet, detail string) {
 	f.StringArrayVar(&c.opt.Routes, "route", nil, "route template like /users/{id} that comes before the heuristics (may be repeated)")
 	f.DurationVar(&c.opt.Duration, "duration", 0, "stop by itself after this time (default: run until told)")
 	f.StringVar(&c.opt.ReadyFile, "ready-file", "", "create this file once everything is attached")
-	f.IntVar(&c.opt.CaptureBytes, "capture-bytes", 512, "bytes kept of each message head, 64 to 512")
+	f.IntVar(&c.opt.CaptureBytes, "capture-bytes", 512, "bytes kept of each message head, of a response's up to twice as many; 64 to 512")
 	f.IntVar(&c.opt.RingBytes, "ring-bytes", agent.DefaultRingBytes, "size of the ring buffer between kernel and probe, a power of two")
 	f.BoolVar(&c.keepPrivileges, "keep-privileges", false, "keep capabilities that are needed only to load and attach")
 	f.DurationVar(&c.opt.LogInterval, "log-interval", agent.DefaultLogInterval, "time between two log lines with totals and losses; 0: none")

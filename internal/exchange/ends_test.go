@@ -123,7 +123,7 @@ func TestByteByByte(t *testing.T) {
 // A response with such a head ends on a kept connection that rests, too, once it may be
 // complete; a chunked one with its last chunk.
 func TestHeadsBeyondTheCaptureRest(t *testing.T) {
-	pad := "X: " + strings.Repeat("x", 600) + "\r\n\r\n"
+	pad := "X: " + strings.Repeat("x", 1200) + "\r\n\r\n"
 	length, none := "HTTP/1.1 500 No\r\nContent-Length: 700\r\n"+pad, "HTTP/1.1 304 Not Modified\r\n"+pad
 	body := strings.Repeat("b", 700)
 	for name, tt := range map[string]struct {
@@ -133,7 +133,7 @@ func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 		"length":             {[]step{out(length + body)}, ok(getRequest, length+body).outcome("error").with(uncertain)},
 		"body behind":        {[]step{out(length, body), sweep()}, ok(getRequest, length+body).outcome("error").with(uncertain)},
 		"none":               {[]step{out(none)}, ok(getRequest, none).with(uncertain)},
-		"length, incomplete": {[]step{out(length + body[:500])}, seen{}},
+		"length, incomplete": {[]step{out(length + body[:400])}, seen{}},
 		"length beyond":      {[]step{out("HTTP/1.1 200 OK\r\n" + pad + body)}, seen{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,12 +165,34 @@ func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 	})
 }
 
+// A head that ends within twice the capture is read in two pieces, and certain.
+func TestLongHeads(t *testing.T) {
+	for _, n := range []int{400, 470, 480, 490, 500, 600, 900} {
+		pad := "Content-Security-Policy: " + strings.Repeat("x", n) + "\r\n"
+		full := "HTTP/1.1 200 OK\r\n" + pad + "Content-Length: 700\r\n\r\n" + strings.Repeat("b", 700)
+		chunked := "HTTP/1.1 200 OK\r\n" + pad + "Transfer-Encoding: chunked\r\n\r\n" + chunk(strings.Repeat("c", 900)) + "0\r\n\r\n"
+		early := "HTTP/1.1 103 Early Hints\r\n" + pad + "\r\n"
+		upgrade := "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"
+		switching := "HTTP/1.1 101 Switching Protocols\r\n" + pad + "Upgrade: websocket\r\n\r\n"
+		runScripts(t, []script{
+			{name: fmt.Sprint(n, " length"), steps: []step{in(getRequest), out(full)}, want: []seen{ok(getRequest, full)}},
+			{name: fmt.Sprint(n, " body behind"), steps: []step{in(getRequest), out(full[:len(full)-500], full[len(full)-500:]), sweep()}, want: []seen{ok(getRequest, full)}},
+			{name: fmt.Sprint(n, " chunked"), steps: []step{in(getRequest), out(chunked)}, want: []seen{ok(getRequest, chunked)}},
+			{name: fmt.Sprint(n, " interim"), steps: []step{in(getRequest), out(early, okReply)}, want: []seen{ok(getRequest, okReply).plus(early)}},
+			{name: fmt.Sprint(n, " in use"), steps: []step{out(full), in(getRequest), out(okReply)}, want: []seen{{Status: 200, Outcome: "ok", Out: len(full), Flags: noRequest}, ok(getRequest, okReply)},
+				stats: func(s *exchange.Stats) { s.Started, s.Orphans = 1, 1 }},
+			{name: fmt.Sprint(n, " tunnel"), steps: []step{in(upgrade), out(switching + strings.Repeat("f", 300)), end()}, want: []seen{ok(upgrade, switching).outcome("upgraded")}},
+		})
+	}
+}
+
 // Heads that are longer than the capture: the end of the message is guessed.
 func TestHeadsBeyondTheCapture(t *testing.T) {
 	request := "GET /" + strings.Repeat("t", 600) + " HTTP/1.1\r\nHost: h\r\n\r\n"
 	cut := seen{Method: "GET", Target: request[4:512], Status: 200, Outcome: "ok", In: len(request), Out: len(okReply), Flags: 2}
-	response := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 600) + "\r\nContent-Length: 2\r\n\r\nhi"
-	reason := "HTTP/1.1 200 " + strings.Repeat("r", 600) + "\r\nContent-Length: 2\r\n\r\nhi"
+	response := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1200) + "\r\nContent-Length: 2\r\n\r\nhi"
+	shorter := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 600) + "\r\nContent-Length: 2\r\n\r\nhi"
+	reason := "HTTP/1.1 200 " + strings.Repeat("r", 1200) + "\r\nContent-Length: 2\r\n\r\nhi"
 	runScripts(t, []script{
 		{name: "target", steps: []step{in(request), out(okReply), in(get("/2")), out(okReply)},
 			want: []seen{cut, ok(get("/2"), okReply)}},
@@ -178,8 +200,8 @@ func TestHeadsBeyondTheCapture(t *testing.T) {
 			want: []seen{ok(get("/1"), response).with(uncertain), ok(get("/2"), okReply)}},
 		{name: "response head, closed", steps: []step{in(get("/1")), out(response), end()},
 			want: []seen{ok(get("/1"), response).with(uncertain)}},
-		{name: "response head in two", steps: []step{in(get("/1")), out(halves(response, 300)...), in(get("/2")), out(okReply)},
-			want: []seen{ok(get("/1"), response), ok(get("/2"), okReply)}},
+		{name: "response head in two", steps: []step{in(get("/1")), out(halves(shorter, 300)...), in(get("/2")), out(okReply)},
+			want: []seen{ok(get("/1"), shorter), ok(get("/2"), okReply)}},
 		{name: "reason phrase", steps: []step{in(get("/1")), out(reason), in(get("/2")), out(okReply)},
 			want: []seen{ok(get("/1"), reason).with(uncertain), ok(get("/2"), okReply)}},
 	})

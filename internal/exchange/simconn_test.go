@@ -3,6 +3,8 @@
 package exchange_test
 
 import (
+	"bytes"
+
 	"probe/pkg/events"
 )
 
@@ -115,8 +117,10 @@ func (k *simConn) move(p piece) {
 	if toServer && (len(p.captured) < len(p.data) || len(p.captured) >= k.capture || k.phase == phaseRequest || k.torn != tornNot) {
 		p.clean = !p.unknown && endsHead(p.data)
 	}
+	var rest []byte
 	switch {
 	case unknown:
+		rest = k.split(&p, response)
 		k.onUnknown(p, request, response)
 	case toServer:
 		k.onRequestBytes(p, request)
@@ -127,11 +131,28 @@ func (k *simConn) move(p piece) {
 		if !response || len(p.captured) < len(p.data) {
 			k.slideTail(p)
 		}
+		rest = k.split(&p, response)
 		k.onResponseBytes(p, response)
+	}
+	if rest != nil {
+		n, off := min(len(rest), k.capture), p.off+uint64(len(p.data))
+		k.emit(events.HasMore, p.now, off, off+uint64(len(rest)), rest[:n])
+		k.pieces++
+		k.respKept += n
 	}
 	if k.family == events.FamilyUnix && k.phase == phaseRequest && !k.reported {
 		k.emit(events.HasStart, p.now, k.respOff(), k.respOff(), nil)
 	}
+}
+
+// split is split_long_head.
+func (k *simConn) split(p *piece, response bool) (rest []byte) {
+	n := len(p.captured)
+	if !response || n < k.capture || n == len(p.data) || k.ahead || bytes.Contains(p.captured, []byte("\r\n\r\n")) {
+		return nil
+	}
+	rest, p.data = p.data[n:], p.data[:n]
+	return rest
 }
 
 // leaveOut is leave_out.

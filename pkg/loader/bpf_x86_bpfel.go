@@ -318,7 +318,8 @@ type bpfScratch struct {
 		Request   uint8
 		Response  uint8
 		Discarded uint8
-		Pad       [6]uint8
+		Pad       [2]uint8
+		Rest      uint32
 		Got       uint64
 		Call      struct {
 			_    structs.HostLayout

@@ -47,6 +47,21 @@ func trafficScenarios() []scenario {
 				}
 			})
 		}},
+		{"answers with long heads", func(s *stage) {
+			client, server := s.tcp()
+			for _, c := range calls() {
+				client.write(get(s.target))
+				server.read()
+				pieces := []string{"HTTP/1.1 200 OK\r\nSet-Cookie: " + repeated(300), repeated(300) + "\r\nContent-Le", "ngth: 900\r\n\r\n", repeated(900)}
+				sizes := []int{200, 400}
+				if c.name == "recvmmsg and sendmmsg" { // to which these would be messages
+					pieces, sizes = []string{strings.Join(pieces, "")}, nil
+				}
+				server.sendBy(c, pieces...)
+				client.recvBy(c, sizes...)
+				client.both("GET", 200)
+			}
+		}},
 		{"TLS on the known port", func(s *stage) {
 			address := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: s.knownPort}
 			client, _ := s.pair(s.connect(address), s.accept(s.listener), "ipv4", "ipv4")
