@@ -36,7 +36,7 @@ func (c *complaints) note(x exporter, err error, nowNS uint64) {
 
 func (c *complaints) tell(level slog.Level, intervals int, message string, more ...any) {
 	n := c.about.Counters()
-	lost := n.LinesDropped + n.LinesRefused + n.DroppedFull + n.DroppedAge + n.DroppedSpool
+	lost := n.LinesDropped + n.LinesTooLong + n.LinesRefused + n.DroppedFull + n.DroppedAge + n.DroppedSpool
 	c.log.Log(context.Background(), level, message, append(more, "intervals", intervals, "lines_lost", lost-c.lost)...)
 	c.lost = lost
 }

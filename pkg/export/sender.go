@@ -83,11 +83,14 @@ func (s *sender) begin(ctx context.Context) {
 // end sends what is packed and returns what went wrong since begin.
 func (s *sender) end() error {
 	s.packer.Flush()
-	s.counters.linesTooLong.Store(s.packer.TooLong())
+	tooLong := s.packer.TooLong() - s.counters.linesTooLong.Load()
+	s.counters.linesTooLong.Add(tooLong)
 	err := s.transport.end()
 	d := s.now
 	s.now = delivery{}
 	switch {
+	case tooLong > 0 && d.firstErr == nil && err == nil:
+		err = fmt.Errorf("%d lines dropped: longer than a payload of %d bytes, leave out tags or shorten them", tooLong, s.opt.payloadLimit())
 	case d.dropped > 0:
 		err = fmt.Errorf("%d lines dropped: %w", d.dropped, d.firstErr)
 	case d.firstErr != nil: // there was nothing to send
