@@ -71,9 +71,9 @@ type Agent struct {
 	parts   *parts
 	mailbox *mailbox
 	// turns are the locks by what they are for, nil where it could not be taken.
-	// fellBack: an exporter of new settings could not be made.
+	// fellBack are the settings in use where an exporter of new ones could not be made.
 	turns    map[string]*single.Lock
-	fellBack atomic.Bool
+	fellBack atomic.Pointer[Options]
 	// attached is closed once the kernel side runs, stopping when it is to end.
 	attached, stopping chan struct{}
 	startedNS          uint64

@@ -4,10 +4,12 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
+	"probe/pkg/export"
 	"probe/pkg/stats"
 )
 
@@ -97,7 +99,7 @@ func (d *delivery) deliver(ctx context.Context, j job) {
 	}()
 	defer d.replace(ctx, j) // an exporter that panics is replaced, too
 	err := j.export.Export(ctx, j.snapshot)
-	delivered = true
+	delivered = !errors.Is(err, export.ErrClosed)
 	d.note()
 	d.complaints.note(j.export, err, d.nowNS())
 }

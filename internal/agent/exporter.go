@@ -97,12 +97,14 @@ func (a *Agent) replacer(old exporter, before, next Options) func(context.Contex
 		if err := old.Close(ctx); err != nil {
 			a.log.Warn("previous statsd target", "error", err)
 		}
-		for _, o := range []Options{next, before} {
+		for i, o := range []Options{next, before} {
 			x, err := a.newExporter(o)
 			if err == nil {
+				if i > 0 {
+					a.fellBack.Store(&o)
+				}
 				return x
 			}
-			a.fellBack.Store(true)
 			a.log.Error("statsd settings not usable", "statsd", o.Statsd, "error", err)
 		}
 		return nil
@@ -110,16 +112,35 @@ func (a *Agent) replacer(old exporter, before, next Options) func(context.Contex
 }
 
 // takeReplacement goes on with the exporter that a delivery has made, if any.
-// What the one before has counted stays in the sums.
+// What the one before has counted stays in the sums. If none could be made, the
+// next delivery tries again.
 func (a *Agent) takeReplacement() {
 	next := a.deliver.takeNext()
+	failed := a.replacing && next == nil
 	a.replacing = false
+	if failed {
+		a.replaceExport = true
+	}
 	if next == nil {
 		return
 	}
 	a.export.Counters().Report(func(name string, value uint64) { a.exported[name] += value })
 	a.useExporter(next)
+	if used := a.fellBack.Swap(nil); used != nil {
+		a.settle(*used)
+	}
 	a.endOldTurns()
+}
+
+// settle notes that the settings before are in use again, so that a reload tries
+// the new ones again once what was wrong with them is repaired.
+func (a *Agent) settle(used Options) {
+	if a.replaceExport { // there are newer ones already
+		a.exportBefore = used
+		return
+	}
+	a.live.takeExport(used)
+	a.names.chooseTags(a.live)
 }
 
 // useExporter lets next be the one that gets the intervals and is shown.

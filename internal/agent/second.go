@@ -89,9 +89,6 @@ func (a *Agent) moveTurn(next Options) error {
 
 // endOldTurns lets others in at receivers that get nothing any more.
 func (a *Agent) endOldTurns() {
-	if a.fellBack.Load() {
-		return // it is not known which of them are old
-	}
 	using := []Options{a.live}
 	if a.replaceExport {
 		using = append(using, a.exportBefore)

@@ -91,10 +91,18 @@ func TestTurnsEndWithTheirExporter(t *testing.T) {
 	held("lines on stdout")
 
 	adopt(first)
-	a.fellBack.Store(true)
-	adopt(second)
 	replaced()
-	held("it is not known where lines go", first.Statsd, second.Statsd)
+	adopt(second)
+	a.fellBack.Store(&first)
+	replaced()
+	held("fell back", first.Statsd)
+	adopt(second)
+	a.replaceExport = false
+	adopt(third)
+	a.fellBack.Store(&first)
+	a.deliver.next = newScripted(nil)
+	a.takeReplacement()
+	held("fell back, with newer settings waiting", first.Statsd)
 	a.endTurns()
 	held("ended")
 }
