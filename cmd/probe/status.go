@@ -111,6 +111,8 @@ func describeAgent(s agent.Status) string {
 	switch {
 	case !s.Running:
 		return "not running"
+	case s.PID == 0: // it could not write it down
+		return "running"
 	case s.Listen == "":
 		return fmt.Sprintf("running, pid %d", s.PID)
 	}

@@ -71,10 +71,13 @@ func remember(dir, version string, r *stats.Recorder, m *keeper) error {
 	} else if err := errors.Join(r.Restore(opened.Saved.Stats), m.series.Restore(opened.Saved.Series)); err != nil { // Open has checked it
 		return errors.Join(err, m.store.Close())
 	}
-	// The first write shows whether there can be others.
-	if err := m.write(r.State()); err != nil {
+	// The first write shows whether there can be others. A disk that is full is
+	// no reason not to start: that is when people look at the figures.
+	err = m.write(r.State())
+	if err != nil && !state.NoRoom(err) {
 		return errors.Join(err, m.store.Close())
 	}
+	m.complain(err)
 	m.log.Info("totals go on", "state_dir", dir, "since", m.since.UTC(), "starts", m.starts)
 	return nil
 }
@@ -95,7 +98,10 @@ func (a *Agent) openMemory() error {
 	if a.server != nil {
 		holder.Listen = a.server.address
 	}
-	if err := m.store.Announce(holder); err != nil {
+	switch err := m.store.Announce(holder); {
+	case state.NoRoom(err):
+		a.log.Warn("probe status and probe reset do not find this agent by its directory", "error", err)
+	case err != nil:
 		return errors.Join(err, m.store.Close())
 	}
 	a.memory = m
@@ -172,10 +178,17 @@ func (m *keeper) writePending() {
 	}
 	m.part.begin(now)
 	defer m.part.end()
-	if err := m.write(*s); err != nil && (m.complainNS == 0 || now-m.complainNS >= uint64(complaintEvery)) {
-		m.complainNS = now
-		m.log.Error("totals not saved; they are kept in memory", "error", err, "failures", m.failures.Load())
+	m.complain(m.write(*s))
+}
+
+// complain about a write that failed, unless it was told a moment ago.
+func (m *keeper) complain(err error) {
+	now := m.nowNS()
+	if err == nil || m.complainNS != 0 && now-m.complainNS < uint64(complaintEvery) {
+		return
 	}
+	m.complainNS = now
+	m.log.Error("totals not saved; they are kept in memory", "error", err, "failures", m.failures.Load())
 }
 
 func (m *keeper) write(s stats.State) error {

@@ -109,6 +109,39 @@ func TestMemoryOnAFullDisk(t *testing.T) {
 	}
 }
 
+// A disk that is full at the start: what was kept goes on, and is written when
+// there is room again.
+func TestMemoryStartsOnAFullDisk(t *testing.T) {
+	dir := testutil.SmallDisk(t, "256k")
+	m, r, _, _ := memoryOn(t, dir)
+	countOne(r)
+	m.put(r.State())
+	m.writePending()
+	if err := m.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	m, r, log, _ := memoryOn(t, dir)
+	if got := strings.Count(log.String(), "totals not saved"); got != 1 || m.failures.Load() != 1 {
+		t.Errorf("told %d times, %d failures, want 1 and 1: %s", got, m.failures.Load(), log)
+	}
+	countOne(r)
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	m.put(r.State())
+	m.writePending()
+	if err := m.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if saved, err := state.Read(dir); err != nil || saved.Stats.Finished.Count != 2 || saved.Starts != 2 {
+		t.Errorf("%+v, %v", saved, err)
+	}
+}
+
 // A reset is written even if nothing was counted since.
 func TestMemoryForgets(t *testing.T) {
 	dir := t.TempDir()

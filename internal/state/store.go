@@ -11,6 +11,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"probe/internal/owner"
 )
@@ -40,7 +41,8 @@ type Opened struct {
 
 // Open makes the directory if there is none, takes it, reads its record and
 // writes it into a fresh database. A database that is damaged or newer than
-// this program is set aside. Errors: ErrInUse, or why the directory cannot be
+// this program is set aside. A full disk is no error here: the database stays as
+// it is until a Save finds room. Errors: ErrInUse, or why the directory cannot be
 // used. now is the wall clock.
 func Open(dir string, now func() time.Time) (Opened, error) {
 	s := &Store{dir: dir, now: now}
@@ -75,12 +77,20 @@ func (s *Store) take(opened *Opened) error {
 	if err := s.cleanUp(); err != nil {
 		return err
 	}
-	if !found {
-		return s.renew(nil)
+	if found {
+		opened.Saved = saved
+		err = s.renew(&saved)
+	} else {
+		err = s.renew(nil)
 	}
-	opened.Saved = saved
-	return s.renew(&saved)
+	if NoRoom(err) { // Save tries again
+		return nil
+	}
+	return err
 }
+
+// NoRoom reports whether an error says that the disk, or a quota of it, is full.
+func NoRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 

@@ -211,3 +211,32 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("%+v, %v", saved, err)
 	}
 }
+
+// A process that starts on a full disk has the record, and saves once there is room.
+func TestOpenOnAFullDisk(t *testing.T) {
+	dir := testutil.SmallDisk(t, "256k")
+	o := open(t, dir)
+	save(t, o.Store, sample(1))
+	closeStore(t, o.Store)
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("fill the disk: %v", err)
+	}
+	o = open(t, dir)
+	if o.SetAside != "" || o.Saved.Stats.Finished.Count != 1 {
+		t.Errorf("on a full disk: %+v", o)
+	}
+	if aside, err := o.Store.Save(sample(2)); !NoRoom(err) || aside != "" {
+		t.Errorf("save on a full disk: %q, %v", aside, err)
+	}
+	closeStore(t, o.Store)
+	o = open(t, dir)
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	save(t, o.Store, sample(3))
+	closeStore(t, o.Store)
+	if saved, err := Read(dir); err != nil || saved.Stats.Finished.Count != 3 {
+		t.Errorf("%+v, %v", saved, err)
+	}
+}
