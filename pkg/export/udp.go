@@ -17,9 +17,10 @@ import (
 // errUnresolved: the name has no address.
 var errUnresolved = errors.New("name not resolved")
 
-// minRefusals is the number of refused packets, in one Export or in several in a
-// row, after which the receiver counts as down. The first may be the answer to a
-// packet sent before the receiver came back.
+// minRefusals is the number of refused packets in one Export after which the
+// receiver counts as down. The first may be the answer to a packet sent before
+// the receiver came back. Over several Exports in a row it is one more than there
+// are addresses, of which one may be the right one.
 const minRefusals = 2
 
 // udp sends to a connected socket, because only then the kernel reports that
@@ -176,7 +177,7 @@ func (u *udp) refused(ctx context.Context, err error) error {
 	u.lastLines = 0
 	u.refusals++
 	u.current = (u.current + 1) % len(u.addresses)
-	if u.refusals >= max(minRefusals, len(u.addresses)) {
+	if u.refusals-u.before >= max(minRefusals, len(u.addresses)) || u.refusals > len(u.addresses) {
 		u.refusals = 0 // what is sent next may find the receiver
 		return u.fail(fmt.Errorf("send packet: %w", err))
 	}

@@ -250,6 +250,36 @@ func TestSinglePacketsToNobody(t *testing.T) {
 	again.lines(t, 3)
 }
 
+// Of two addresses one is the receiver's. It restarts between two intervals, and
+// the other one is tried meanwhile: that is no reason to give up.
+func TestSinglePacketsToTwoAddresses(t *testing.T) {
+	t.Parallel()
+	server := listen(t, "127.0.0.1", 0)
+	port := server.port()
+	x := newExporter(t, Options{
+		Target: Target{Scheme: UDP, Host: "localhost", Port: port}, Now: (&testClock{}).Now,
+		Resolver: &fakeResolver{answer: []string{"127.0.0.2", "127.0.0.1"}},
+	})
+	export := func(n int) {
+		t.Helper()
+		for range n {
+			if err := x.Export(context.Background(), oneLine()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	export(3) // the first is refused by the other one
+	server.lines(t, 2)
+	server.stop()
+	export(1)
+	again := listen(t, "127.0.0.1", port)
+	export(3) // the first is refused by the other one
+	again.lines(t, 2)
+	if c := x.Counters(); c.LinesRefused != 3 || c.LinesDropped != 0 {
+		t.Errorf("counters = %+v", c)
+	}
+}
+
 func TestBurstsArePaced(t *testing.T) {
 	t.Parallel()
 	server := listen(t, "127.0.0.1", 0)
