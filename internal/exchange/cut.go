@@ -17,17 +17,20 @@ const quietLimit = time.Second
 func (c *conn) cutHead(e *exchange, r *events.Record, resp *http1.Response) {
 	captured, flags := e.captured(), e.flags
 	e.loseHead()
-	if len(c.queue) > 1 {
+	if len(c.queue) > 1 || flags&(events.FlagNoRequest|uncertain) != 0 {
 		return
 	}
+	e.flags = flags // what ends it says whether that is certain
 	switch kind, length := http1.ResponseBody(e.method, resp); kind {
 	case http1.BodyNone:
 		e.least = captured
 	case http1.BodyLength:
 		e.least = captured + uint64(length)
 	case http1.BodyChunked: // its last bytes tell, as where the place is lost
-		e.flags, e.body, e.chunks, e.chunkPos = flags, kind, http1.Chunked{}, captured
+		e.body, e.chunks, e.chunkPos = kind, http1.Chunked{}, captured
 		e.feedChunks(r, r.RespEnd, nil)
+	default:
+		e.flags |= uncertain
 	}
 }
 
@@ -41,6 +44,7 @@ func (t *Tracker) endQuiet(c *conn, nowNS uint64, limit time.Duration) {
 	if e.least == 0 || e.respEnd < e.least || since(e.lastNS, nowNS) < limit {
 		return
 	}
+	e.flags |= uncertain
 	t.finish(c, e.respEnd, e.lastNS, outcomeOf(e.status))
 	t.settle(c)
 }

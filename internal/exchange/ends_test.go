@@ -121,7 +121,7 @@ func TestByteByByte(t *testing.T) {
 }
 
 // A response with such a head ends on a kept connection that rests, too, once it may be
-// complete; a chunked one with its last chunk.
+// complete.
 func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 	pad := "X: " + strings.Repeat("x", 1200) + "\r\n\r\n"
 	length, none := "HTTP/1.1 500 No\r\nContent-Length: 700\r\n"+pad, "HTTP/1.1 304 Not Modified\r\n"+pad
@@ -156,9 +156,23 @@ func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 			s.want(tt.want, ok(get("/2"), okReply))
 		})
 	}
+}
+
+// What ends it for sure is told without a flag.
+func TestHeadsBeyondTheCaptureEnd(t *testing.T) {
+	pad, body := "X: "+strings.Repeat("x", 1200)+"\r\n\r\n", strings.Repeat("b", 700)
+	length := "HTTP/1.1 500 No\r\nContent-Length: 700\r\n" + pad
 	chunks := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + pad + chunk(body)
 	last := "0\r\n\r\n"
+	lure, next := okReply+body[len(okReply):], []step{in(get("/2")), out(okReply), end()}
 	runScripts(t, []script{
+		{name: "length, next request", steps: append([]step{in(getRequest), out(length + body)}, next...),
+			want: []seen{ok(getRequest, length+body).outcome("error"), ok(get("/2"), okReply)}},
+		{name: "body like a response", steps: append([]step{in(getRequest), out(length, lure)}, next...),
+			want:  []seen{ok(getRequest, length+lure).outcome("error"), ok(get("/2"), okReply)},
+			stats: func(s *exchange.Stats) { s.Started, s.InsideAnswer = 2, 1 }},
+		{name: "length, closed", steps: []step{in(getRequest), out(length + body), end()}, want: []seen{ok(getRequest, length+body).outcome("error").with(uncertain)}},
+		{name: "length, cut short", steps: []step{in(getRequest), out(length + body[:400]), end()}, want: []seen{ok(getRequest, length+body[:400]).outcome("aborted")}},
 		{name: "chunked", steps: []step{in(getRequest), out(chunks + last)}, want: []seen{ok(getRequest, chunks+last)}},
 		{name: "chunked, last chunk behind", steps: []step{in(getRequest), out(chunks, last), sweep()}, want: []seen{ok(getRequest, chunks+last)}},
 		{name: "chunked, cut short", steps: []step{in(getRequest), out(chunks), end()}, want: []seen{ok(getRequest, chunks).outcome("aborted")}},

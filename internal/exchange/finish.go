@@ -154,8 +154,10 @@ func (e *exchange) outcomeAtClose(respEnd uint64, reset bool) events.Outcome {
 	switch {
 	case reset && (e.body == http1.BodyUntilClose || e.body == http1.BodyUnknown):
 		return events.OutcomeAborted // its end is a close, and that was none
-	case !e.headDone, e.hasEnd && respEnd < e.bodyEnd:
+	case !e.headDone, e.hasEnd && respEnd < e.bodyEnd, respEnd < e.least:
 		return events.OutcomeAborted
+	case e.least != 0:
+		e.flags |= uncertain
 	case e.body == http1.BodyChunked && !e.hasEnd:
 		if reset || e.surelyCut() {
 			return events.OutcomeAborted

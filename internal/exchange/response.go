@@ -52,6 +52,8 @@ func (e *exchange) bodyGoesOn(c *conn, r *events.Record) bool {
 	case c.splicedOut(e):
 		c.doubt()
 		return false
+	case e.least > r.RespOff:
+		return true
 	case e.hasEnd && r.RespOff == e.bodyOff && e.perhapsHead(c):
 		e.flags |= events.FlagBytesUncertain
 		return false
@@ -108,6 +110,8 @@ func (t *Tracker) finishBefore(c *conn, e *exchange, r *events.Record) {
 		e.flags |= uncertain
 	case e.body == http1.BodyUnknown && len(c.queue) > 1 && c.queue[1].readNS <= e.lastNS:
 		c.doubt() // the next one's may be among its bytes
+	case e.least != 0 && len(c.queue) == 1:
+		e.flags |= uncertain
 	}
 	t.finish(c, end, r.PrevNS, outcomeOf(e.status))
 	if hidden {
