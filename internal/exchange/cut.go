@@ -9,7 +9,8 @@ import (
 	"probe/pkg/events"
 )
 
-// quietLimit is when a response with a cut head that may be complete is.
+// quietLimit is when a response with a cut head that may be complete is, if its length is
+// known. Another one may go on, so it is told when more is known.
 const quietLimit = time.Second
 
 // cutHead is loseHead where what was captured says how the body ends, and no other
@@ -34,16 +35,20 @@ func (c *conn) cutHead(e *exchange, r *events.Record, resp *http1.Response) {
 	}
 }
 
-// endQuiet ends a response whose head was cut, where all it has at least was moved and
-// nothing followed: on a kept connection the next request may be long in coming.
-func (t *Tracker) endQuiet(c *conn, nowNS uint64, limit time.Duration) {
+// rests: of the only response, whose head was cut, as much was moved as it has at least,
+// if that is known, and nothing followed for so long. On a kept connection the next
+// request may be long in coming.
+func (c *conn) rests(nowNS uint64, limit time.Duration) bool {
 	if len(c.queue) != 1 || len(c.held)+len(c.late) > 0 {
-		return
+		return false
 	}
 	e := c.queue[0]
-	if e.least == 0 || e.respEnd < e.least || since(e.lastNS, nowNS) < limit {
-		return
-	}
+	return e.headDone && e.body == http1.BodyUnknown && e.respEnd >= e.least && since(e.lastNS, nowNS) >= limit
+}
+
+// endResting ends the response of a connection that rests.
+func (t *Tracker) endResting(c *conn) {
+	e := c.queue[0]
 	e.flags |= uncertain
 	t.finish(c, e.respEnd, e.lastNS, outcomeOf(e.status))
 	t.settle(c)

@@ -134,7 +134,6 @@ func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 		"body behind":        {[]step{out(length, body), sweep()}, ok(getRequest, length+body).outcome("error").with(uncertain)},
 		"none":               {[]step{out(none)}, ok(getRequest, none).with(uncertain)},
 		"length, incomplete": {[]step{out(length + body[:400])}, seen{}},
-		"length beyond":      {[]step{out("HTTP/1.1 200 OK\r\n" + pad + body)}, seen{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, exchange.Options{})
@@ -143,6 +142,8 @@ func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 			s.wait(2 * time.Second)
 			if tt.want == (seen{}) {
 				s.want()
+				s.wait(time.Minute)
+				s.want(ok(getRequest, length+body[:500]).outcome("in_progress"))
 				return
 			}
 			s.want(tt.want)
@@ -154,6 +155,29 @@ func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 			}
 			s.play(in(get("/2")), out(okReply))
 			s.want(tt.want, ok(get("/2"), okReply))
+		})
+	}
+}
+
+// Where the length lies beyond, too, more may come: it is told when that is decided, and is
+// neither in flight nor in progress until then.
+func TestHeadsBeyondTheCaptureOpen(t *testing.T) {
+	answer := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1200) + "\r\n\r\n" + large
+	for name, end := range map[string]func(s *stage){
+		"next request":       func(s *stage) { s.play(in(get("/2"))); s.play(out(okReply)) },
+		"end of the tracker": func(s *stage) { s.Close(uint64(s.sim.now)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, exchange.Options{})
+			s.rests = true
+			s.play(in(getRequest), out(answer))
+			s.wait(2 * time.Minute)
+			s.want()
+			s.InFlight(func(*events.Conn, events.Role, uint32, int) { t.Error("in flight") })
+			end(s)
+			if got := s.seen[0]; got != ok(getRequest, answer).with(uncertain) || s.requests[0].Duration > time.Second {
+				t.Errorf("%+v, %v", got, s.requests[0].Duration)
+			}
 		})
 	}
 }

@@ -172,8 +172,13 @@ func (e *exchange) outcomeAtClose(respEnd uint64, reset bool) events.Outcome {
 // Tick reports exchanges over the age limit as in progress and forgets Unix
 // sockets that were idle for long. Call it about once a second.
 func (t *Tracker) Tick(nowNS uint64) {
+	t.tickedNS = nowNS
 	for c := range t.pending {
-		t.endQuiet(c, nowNS, quietLimit)
+		if c.rests(nowNS, quietLimit) && c.queue[0].least != 0 {
+			t.endResting(c)
+		} else if c.rests(nowNS, t.opt.AgeLimit/2) {
+			continue
+		}
 		for _, e := range c.queue {
 			if !e.reported && e.isHTTP() && since(e.begunNS(), nowNS) > t.opt.AgeLimit {
 				e.reported = true
@@ -230,6 +235,9 @@ func (t *Tracker) EndSweep() {
 // InFlight calls fn for every connection with open exchanges.
 func (t *Tracker) InFlight(fn func(c *events.Conn, role events.Role, pid uint32, open int)) {
 	for c := range t.pending {
+		if c.rests(t.tickedNS, quietLimit) {
+			continue // most likely over
+		}
 		fn(t.describe(c), c.role, c.queue[0].pid, len(c.queue))
 	}
 }
@@ -243,7 +251,9 @@ func (t *Tracker) Close(nowNS uint64) {
 	}
 	t.late = t.late[:0]
 	for c := range t.pending {
-		t.endQuiet(c, nowNS, 0)
+		if c.rests(nowNS, quietLimit) || c.rests(nowNS, 0) && c.queue[0].least != 0 {
+			t.endResting(c)
+		}
 		for _, e := range c.queue {
 			if !e.reported && e.isHTTP() {
 				e.reported = true

@@ -40,6 +40,7 @@ func FuzzFeed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, between uint64) {
 		raw = bytes.Clone(raw)
 		w := watch(t, smallLimits)
+		w.rests = true
 		now := uint64(epoch)
 		for len(raw) >= events.RecordLen {
 			var r events.Record

@@ -93,7 +93,9 @@ type Tracker struct {
 	free    []*exchange
 	stats   Stats
 	sweepNS uint64 // start of the last sweep for Unix sockets
-	tickNS  uint64
+	tickNS  uint64 // when Unix sockets were last forgotten
+
+	tickedNS uint64 // the last Tick
 
 	// Room that is reused for every record.
 	heads *headCache
