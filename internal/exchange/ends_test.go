@@ -143,7 +143,7 @@ func TestHeadsBeyondTheCaptureRest(t *testing.T) {
 			if tt.want == (seen{}) {
 				s.want()
 				s.wait(time.Minute)
-				s.want(ok(getRequest, length+body[:500]).outcome("in_progress"))
+				s.want(ok(getRequest, length+body[:400]).outcome("in_progress"))
 				return
 			}
 			s.want(tt.want)
