@@ -68,6 +68,8 @@ static __always_inline int socket_io(struct sock *sk, __u32 len, const __u8 dir,
 		conn_init(c, sk->__sk_common.skc_family, sk->sk_protocol);
 	if (c->phase != PHASE_OVER)
 		on_piece(s, c, sk, tp, task, p, true);
+	if (dir == DIR_RECV)
+		c->peeked_ns = 0;
 	conn_leave(s, c, sk, tp, lane, true);
 	return 0;
 }

@@ -67,8 +67,10 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 		other_protocol(c, sk, PROBE_DROP_TLS);
 		return;
 	}
-	/* One of a connection in use must surely be one: a text has methods everywhere. */
-	sure = is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n);
+	/* One of a connection in use must surely be one: a text has methods everywhere, and
+	 * of one whose first letters were moved before only the rest is there. */
+	sure = is_common_method(*(__u32 *)s->data) &&
+	       is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n);
 	request = request & !c->torn & (begins_connection(c, tp, p, trusted) | !!sure);
 	if (!request && !response)
 		return;
@@ -197,8 +199,6 @@ static __always_inline void on_piece(struct scratch *s, struct conn *c, struct s
 		tell_rest(s, c, sk, p);
 	if (c->is_unix && c->phase == PHASE_REQUEST && !c->reported)
 		tell_request(s, c, sk, p);
-	if (p->dir == DIR_RECV)
-		c->peeked_ns = 0;
 }
 
 #include "ends.h"

@@ -25,7 +25,8 @@ static __always_inline void start_request(struct conn *c, struct sock *sk, struc
 	c->head_len = n;
 	/* Older verifiers follow a path where n is below 3, and then at least 4. */
 	forget();
-	c->head_done = ends_head(c->head, p, c->head_len);
+	/* Behind what could not be read nothing can be put. */
+	c->head_done = n < p->len || ends_head(c->head, p, c->head_len);
 	c->after_clean = c->req_clean;
 	c->req_clean = n == p->len && n < cfg.capture_bytes ? c->head_done : p->clean;
 	c->first = 0;

@@ -5,6 +5,7 @@ package loader_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -73,7 +74,7 @@ func recoverFailure(tell func(text string)) {
 func (s *stage) perform(o order) (r report) {
 	defer s.closeAll()
 	defer recoverFailure(func(text string) { r = report{Error: o.Scenario + ": " + text} })
-	for _, sc := range append(scenarios(), trafficScenarios()...) {
+	for _, sc := range slices.Concat(scenarios(), trafficScenarios(), olderScenarios()) {
 		if sc.name == o.Scenario {
 			s.target = "/" + strings.ReplaceAll(sc.name, " ", "-")
 			s.repeat, s.truth, s.times = o.Repeat, nil, nil

@@ -67,6 +67,7 @@ func trafficScenarios() []scenario {
 			client, _ := s.pair(s.connect(address), s.accept(s.listener), "ipv4", "ipv4")
 			client.exchange("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", "\x16\x03\x03\x00\x05\x02\x00\x00\x01\x03")
 		}},
+		{"head in messages of one call", headInMessages},
 		{"neither way HTTP", func(s *stage) {
 			client, _ := s.tcp()
 			for range 20 {
