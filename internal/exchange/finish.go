@@ -227,8 +227,21 @@ func (t *Tracker) EndSweep() {
 		if c.isUnix() && c.lastNS < t.sweepNS && len(c.held) == 0 {
 			e := c.queue[len(c.queue)-1]
 			t.now = c.lastNS
+			c.markUntold()
 			t.closeConn(c, e.lastNS, c.queue[0].respEnd)
 		}
+	}
+}
+
+// markUntold marks what the end of a Unix socket leaves open: its last words are not told,
+// neither the rest of a request since the last sweep, nor what a client has spliced out.
+func (c *conn) markUntold() {
+	e := c.queue[len(c.queue)-1]
+	switch {
+	case !e.begun && (e.reqEnd == 0 || c.reqEnd < e.reqEnd):
+		e.flags |= events.FlagBytesUncertain
+	case e.begun && c.role == events.RoleClient && e.body != http1.BodyUntilClose:
+		e.flags |= uncertain
 	}
 }
 
