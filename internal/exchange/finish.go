@@ -225,12 +225,21 @@ func (t *Tracker) BeginSweep(nowNS uint64) { t.sweepNS = nowNS }
 func (t *Tracker) EndSweep() {
 	for c := range t.pending {
 		if c.isUnix() && c.lastNS < t.sweepNS && len(c.held) == 0 {
-			e := c.queue[len(c.queue)-1]
-			t.now = c.lastNS
-			c.markUntold()
-			t.closeConn(c, e.lastNS, c.queue[0].respEnd)
+			t.endUnix(c)
 		}
 	}
+}
+
+func (t *Tracker) endUnix(c *conn) {
+	first := c.queue[0]
+	lastNS, respEnd := c.queue[len(c.queue)-1].lastNS, first.respEnd
+	t.now = c.lastNS
+	if first.opensTunnel() { // of its head only the beginning is told
+		t.endTunnelHead(c, first.captured(), first.lastNS)
+	} else {
+		c.markUntold()
+	}
+	t.closeConn(c, lastNS, respEnd)
 }
 
 // markUntold marks what the end of a Unix socket leaves open: its last words are not told,

@@ -96,6 +96,7 @@ func TestSweepTellsHalfAHead(t *testing.T) {
 
 func TestUnixSocket(t *testing.T) {
 	chunk := "5\r\nhello\r\n"
+	switching := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 	tests := []struct {
 		name  string
 		steps []step
@@ -108,6 +109,8 @@ func TestUnixSocket(t *testing.T) {
 			[]seen{{Method: "POST", Target: "/p", Outcome: "unanswered", In: 42, Flags: events.FlagBytesUncertain}}},
 		{"unanswered, its head under way", []step{in(getRequest[:30]), sweepOld()}, nil,
 			[]seen{{Method: "GET", Target: "/a?q=1", Outcome: "unanswered", In: 30, Flags: events.FlagBytesUncertain}}},
+		{"opens a tunnel, its head in two", []step{in(getRequest), out(switching[:30], switching[30:])},
+			[]seen{ok(getRequest, switching[:30]).outcome("upgraded").with(events.FlagBytesUncertain)}, nil},
 		{"perhaps spliced out", []step{out(getRequest), in(okReply[:40])}, nil,
 			[]seen{ok(getRequest, okReply[:40]).outcome("aborted").with(uncertain)}},
 		{"perhaps chunks spliced out", []step{out(getRequest), in(chunkedHead, chunk)}, nil,
