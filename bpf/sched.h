@@ -87,6 +87,7 @@ static __always_inline void thread_leaves(struct task_struct *task, bool preempt
 		if (t->go && (t->wait == WAIT_FUTEX || t->wait == WAIT_POLL))
 			t->idle = 1;
 	}
+	t->run_delay = task->sched_info.run_delay;
 	t->running = 0;
 	t->woken = 0;
 }
@@ -123,11 +124,12 @@ static __always_inline void thread_arrives(struct task_struct *task, struct stin
 					   __u64 delay)
 {
 	struct thread_time *t = thread_of(task);
-	__u64 now, before;
+	__u64 now, before, here = delay;
 
 	if (!t)
 		return;
 	now = bpf_ktime_get_ns();
+	delay += task->sched_info.run_delay - t->run_delay; /* in the queues of other CPUs */
 	t->changes++;
 	if (!t->running && t->wait == WAIT_FUTEX && !t->go &&
 	    now < t->since_ns + delay + EARLY_NS) {
@@ -153,7 +155,7 @@ static __always_inline void thread_arrives(struct task_struct *task, struct stin
 	if (t->wait == WAIT_RUNQ && now > before) {
 		__u64 clock = task->se.cfs_rq->rq->clock;
 
-		note_pushers(t, stints, clock - (now - before), clock);
+		note_pushers(t, stints, clock - (now - before < here ? now - before : here), clock);
 	}
 	t->running = 1;
 }

@@ -45,6 +45,7 @@ struct thread_time {
 	__u64 part[PROBE_PARTS]; /* ns since first seen, up to since_ns */
 	__u64 since_ns;
 	__u64 changes;                /* of where the time goes */
+	__u64 run_delay;              /* the kernel's, when it left its CPU */
 	__u64 read_part[PROBE_PARTS]; /* part[] when it read its last request */
 	struct lead lead;
 	__u64 waits_on;     /* in FUTEX its address, in POLL descriptor or array, times 8 */

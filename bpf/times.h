@@ -66,6 +66,7 @@ static __noinline int times_follow(struct thread_time *t, __u64 now)
 		/* Asleep, most likely; the next switch tells. */
 		f->wait = WAIT_OTHER;
 		f->go = t->go;
+		f->run_delay = task->sched_info.run_delay;
 		f->since_ns = now;
 	}
 	bpf_task_release(task);

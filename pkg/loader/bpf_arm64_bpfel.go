@@ -353,6 +353,7 @@ type bpfThreadTime struct {
 	Part     [10]uint64
 	SinceNs  uint64
 	Changes  uint64
+	RunDelay uint64
 	ReadPart [10]uint64
 	Lead     struct {
 		_       structs.HostLayout

@@ -182,6 +182,48 @@ func TestRunQueueAgreesWithSchedstat(t *testing.T) {
 	within(t, "run queue", got, want, 0.02)
 }
 
+// It is so, too, for a thread that is moved to another CPU while it waits for one.
+func TestRunQueueOfTwoCPUs(t *testing.T) {
+	testutil.RequireBPF(t, "5.14", "task storage")
+	in := startServer(t, "c")
+	p := startProbe(t, "--port", strconv.Itoa(in.port))
+	burn(t, "first", 0)
+	burn(t, "second", 0)
+	done := make(chan struct{})
+	moved := make(chan struct{})
+	go func() {
+		defer close(moved)
+		for cpu := 0; ; cpu = 1 - cpu {
+			var set unix.CPUSet
+			set.Set(cpu)
+			_ = unix.SchedSetaffinity(in.PID(), &set)
+			select {
+			case <-done:
+				return
+			case <-time.After(3 * time.Millisecond):
+			}
+		}
+	}()
+	owns, err := in.send("disk", 0, 20)
+	close(done)
+	<-moved
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := lines(t, p)
+	var got, want time.Duration
+	for target, o := range owns {
+		if l := seen[target]; l != nil {
+			got += l.Wait.RunQ
+			want += o.RunQ
+		}
+	}
+	if want < 50*time.Millisecond {
+		t.Fatalf("the thread waited for %v only: nothing competed with it", want)
+	}
+	within(t, "run queue", got, want, 0.1)
+}
+
 // Who held the CPU is told with its control group.
 func TestPusherHasItsCgroup(t *testing.T) {
 	testutil.RequireBPF(t, "5.14", "task storage")
