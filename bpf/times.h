@@ -223,6 +223,8 @@ static __noinline int times_spend(struct conn *c, __u64 now)
 		if (!spend_handoff(c, t, task, now)) {
 			s->attribution = PROBE_ATTR_PARTIAL;
 			s->part_ns[PROBE_PART_UNKNOWN] = now > c->read_ns ? now - c->read_ns : 0;
+			/* Who took another one from a queue first worked for that, too. */
+			t->lead.tid = 0;
 		}
 	} else if (stayed_oncpu(c, task, t)) {
 		c->timed = looped(c, t) ? TIMED_LOOP : TIMED_ONCPU;
