@@ -268,7 +268,6 @@ static __always_inline enum wait_class wait_class(__u64 nr)
 	case NR_pselect6:
 	case NR_epoll_pwait:
 	case NR_epoll_pwait2:
-	case NR_io_uring_enter:
 		return WAIT_CLASS_POLL;
 	case NR_nanosleep:
 	case NR_clock_nanosleep:

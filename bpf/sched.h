@@ -33,6 +33,7 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	bool iowait = BPF_CORE_READ_BITFIELD(task, in_iowait);
 	struct call call;
+	__u64 nr;
 
 	if (task_state(task) & TASK_HALTED) /* in whatever call that came */
 		return WAIT_OTHER;
@@ -40,9 +41,10 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 		return WAIT_MEMORY;
 	if (!in_system_call(regs)) /* a page fault */
 		return iowait ? WAIT_MEMORY : WAIT_OTHER;
-	if (iowait)
+	nr = call_number(regs);
+	if (iowait && nr != NR_io_uring_enter) /* which may wait for anything */
 		return WAIT_DISK;
-	switch (wait_class(call_number(regs))) {
+	switch (wait_class(nr)) {
 	case WAIT_CLASS_NET:
 		return WAIT_NET;
 	case WAIT_CLASS_POLL:

@@ -11,7 +11,8 @@ import (
 )
 
 // Where a timer ends a wait that then goes on, what ends it in the end decides; a
-// sleep stays one. And a thread that is stopped waits for nothing that it called for.
+// sleep stays one. A thread that is stopped waits for nothing that it called for, and
+// one in io_uring for nobody knows what.
 func TestWaitsInTurns(t *testing.T) {
 	testutil.RequireBPF(t, "6.2", "bpf_task_from_pid")
 	r := runtime{
@@ -33,6 +34,7 @@ func TestWaitsInTurns(t *testing.T) {
 		{"both", []string{sleep, network}},
 		{"help", []string{cpu}},
 		{"stop", []string{other}},
+		{"ring", []string{other}},
 	} {
 		t.Run(tt.work, func(t *testing.T) {
 			p := startProbe(t, "--port", strconv.Itoa(in.port))

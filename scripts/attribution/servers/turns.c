@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -12,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,6 +102,32 @@ static void await(int s, int ms)
 	read(s, &byte, 1);
 }
 
+/* Waits for a byte in io_uring. */
+static void await_ring(int s)
+{
+	struct io_uring_params p = {};
+	int ring = syscall(SYS_io_uring_setup, 1, &p);
+	size_t size = p.sq_off.array + p.sq_entries * sizeof(unsigned);
+	char *q = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	struct io_uring_sqe *e = mmap(NULL, p.sq_entries * sizeof(*e), PROT_READ | PROT_WRITE,
+				      MAP_SHARED, ring, IORING_OFF_SQES);
+	char byte;
+
+	if (ring < 0 || q == MAP_FAILED || e == MAP_FAILED) {
+		await(s, -1);
+		return;
+	}
+	e->opcode = IORING_OP_RECV;
+	e->fd = s;
+	e->addr = (unsigned long)&byte;
+	e->len = 1;
+	__atomic_store_n((unsigned *)(q + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+	syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+	munmap(q, size);
+	munmap(e, p.sq_entries * sizeof(*e));
+	close(ring);
+}
+
 static void serve(const char *path)
 {
 	struct timespec t;
@@ -125,6 +154,9 @@ static void serve(const char *path)
 	} else if (!strcmp(path, "help")) {
 		ask_thread('h');
 		await(own[0], 18);
+	} else if (!strcmp(path, "ring")) {
+		send(other[0], "a", 1, 0);
+		await_ring(other[0]);
 	} else if (!strcmp(path, "stop")) {
 		send(other[0], "s", 1, 0);
 		await(other[0], -1);
