@@ -27,6 +27,20 @@ static __noinline enum wait file_wait(struct task_struct *task, __u64 fd)
 	return WAIT_OTHER;
 }
 
+/* The first 8 bytes of a name, the last of them the highest of the number. */
+#define NAME(text) (*(const __u64 *)(text))
+
+/*
+ * Does it belong to a runtime that runs many tasks on few threads? They are known by
+ * their names: tokio's threads begin so, and Erlang's process is beam.smp.
+ */
+static __always_inline bool runs_tasks(struct task_struct *task)
+{
+	__u64 own = *(__u64 *)task->comm, process = *(__u64 *)task->group_leader->comm;
+
+	return own << 8 == NAME("tokio-r") << 8 || process == NAME("beam.smp");
+}
+
 /* What a thread waits for that gives up its CPU by itself. */
 static __always_inline enum wait wait_of(struct task_struct *task, struct thread_time *t)
 {
@@ -60,6 +74,7 @@ static __always_inline enum wait wait_of(struct task_struct *task, struct thread
 	case WAIT_CLASS_FUTEX:
 		call_args(regs, &call);
 		t->waits_on = call.fd;
+		t->tasks = runs_tasks(task);
 		return WAIT_FUTEX;
 	case WAIT_CLASS_FILE:
 		call_args(regs, &call);
@@ -133,7 +148,7 @@ static __always_inline void thread_arrives(struct task_struct *task, struct stin
 	now = bpf_ktime_get_ns();
 	delay += task->sched_info.run_delay - t->run_delay; /* in the queues of other CPUs */
 	t->changes++;
-	if (!t->running && t->wait == WAIT_FUTEX && !t->go &&
+	if (!t->running && t->wait == WAIT_FUTEX && !t->go && !t->tasks &&
 	    now < t->since_ns + delay + EARLY_NS) {
 		/* Another CPU has woken it while it went to sleep: no timer of its own. */
 		turns_end(t);

@@ -67,7 +67,7 @@ struct thread_time {
 	__u8 idle;    /* ... which has waited since the last read */
 	__u8 woken;   /* enum probe_part of the wait that a wake-up ended, or 0 */
 	__u8 shared;  /* since the last read: it sent more of an earlier answer */
-	__u8 pad;
+	__u8 tasks;   /* waits in FUTEX as a runtime that has no task to run */
 };
 
 /* Thread → where its time goes; freed with it. Kernel 5.13. About 500 bytes. */

@@ -27,6 +27,13 @@ static __always_inline bool on_purpose(struct task_struct *task, struct task_str
 	       nr == NR_sendto; /* asyncio, which sends a byte to itself */
 }
 
+/* The part of a wait in FUTEX that somebody ended. What a task waited for of which a
+ * runtime's thread then learns, that does not tell. */
+static __always_inline enum probe_part part_of_futex(struct thread_time *t)
+{
+	return t->go || t->tasks ? PROBE_PART_UNKNOWN : PROBE_PART_LOCK;
+}
+
 /*
  * The part of a wait in FUTEX or POLL that a timer ended, or nobody of the
  * process on purpose. Go waits so when no goroutine can run; only the network
@@ -37,7 +44,7 @@ static __always_inline enum probe_part part_alone(struct thread_time *t, bool ti
 	if (t->go && (timer || t->wait == WAIT_FUTEX))
 		return PROBE_PART_UNKNOWN;
 	if (!timer)
-		return t->wait == WAIT_POLL ? PROBE_PART_NET : PROBE_PART_LOCK;
+		return t->wait == WAIT_POLL ? PROBE_PART_NET : part_of_futex(t);
 	turn_ends(t, now);
 	return PROBE_PART_SLEEP;
 }
@@ -46,10 +53,10 @@ static __always_inline enum probe_part part_alone(struct thread_time *t, bool ti
 static __always_inline enum probe_part
 part_together(struct thread_time *t, struct task_struct *task, struct thread_time *w, __u64 now)
 {
-	if (w && !t->go && w->lead.tid == (__u32)task->pid && w->lead.reads == t->reads &&
-	    !hands_full(w))
+	if (w && !t->go && !t->tasks && w->lead.tid == (__u32)task->pid &&
+	    w->lead.reads == t->reads && !hands_full(w))
 		book_helper(t, w, now);
-	return t->wait == WAIT_FUTEX && !t->go ? PROBE_PART_LOCK : PROBE_PART_UNKNOWN;
+	return t->wait == WAIT_FUTEX ? part_of_futex(t) : PROBE_PART_UNKNOWN;
 }
 
 /* The thread was woken by another one of its process: for whom does it work? */

@@ -508,7 +508,7 @@ type unitThreadTime struct {
 	Idle       uint8
 	Woken      uint8
 	Shared     uint8
-	Pad        uint8
+	Tasks      uint8
 }
 
 type unitUnitBytes struct {

@@ -390,7 +390,7 @@ type bpfThreadTime struct {
 	Idle       uint8
 	Woken      uint8
 	Shared     uint8
-	Pad        uint8
+	Tasks      uint8
 }
 
 // Names of all BPF objects in the ELF.

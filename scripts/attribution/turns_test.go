@@ -12,31 +12,39 @@ import (
 
 // Where a timer ends a wait that then goes on, what ends it in the end decides; a
 // sleep stays one. A thread that is stopped waits for nothing that it called for, and
-// one in io_uring for nobody knows what.
+// one in io_uring for nobody knows what; nor does who wakes a thread of a runtime tell
+// what one of its tasks waited for.
 func TestWaitsInTurns(t *testing.T) {
 	testutil.RequireBPF(t, "6.2", "bpf_task_from_pid")
 	r := runtime{
 		name: "turns", source: "turns.c", start: []string{"./turns"},
 		build: []string{"gcc", "-O1", "-pthread", "-o", "turns", "turns.c"},
 	}
-	in, err := r.up(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
+	servers := map[string]*instance{}
+	for _, name := range []string{"turns", "tokio-runtime-w"} {
+		r.after = []string{name}
+		in, err := r.up(t.TempDir(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(in.Stop)
+		servers[name] = in
 	}
-	t.Cleanup(in.Stop)
 	for _, tt := range []struct {
-		work   string
-		causes []string // each for 50 ms
+		thread, work string
+		causes       []string // each for 50 ms
 	}{
-		{"turns", []string{lock}},
-		{"sleep", []string{sleep}},
-		{"net", []string{network}},
-		{"both", []string{sleep, network}},
-		{"help", []string{cpu}},
-		{"stop", []string{other}},
-		{"ring", []string{other}},
+		{"turns", "turns", []string{lock}},
+		{"turns", "sleep", []string{sleep}},
+		{"turns", "net", []string{network}},
+		{"turns", "both", []string{sleep, network}},
+		{"turns", "help", []string{cpu}},
+		{"turns", "stop", []string{other}},
+		{"turns", "ring", []string{other}},
+		{"tokio-runtime-w", "turns", []string{unattributed}},
 	} {
-		t.Run(tt.work, func(t *testing.T) {
+		t.Run(tt.thread+" "+tt.work, func(t *testing.T) {
+			in := servers[tt.thread]
 			p := startProbe(t, "--port", strconv.Itoa(in.port))
 			const samples = 7
 			owns, err := in.send(tt.work, 0, warmUps+samples)

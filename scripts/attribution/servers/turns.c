@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One thread that serves one connection, and whose waits come in turns that a timer
- * ends. Arguments as of server.c; only for the tests.
+ * ends. Arguments as of server.c, then a name for the thread; only for the tests.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -171,6 +171,8 @@ int main(int argc, char **argv)
 	pthread_t helper;
 
 	a.sin_port = htons(argc > 1 ? atoi(argv[1]) : 0);
+	if (argc > 4)
+		prctl(PR_SET_NAME, argv[4]);
 	sem_init(&work, 0, 0);
 	sem_init(&held, 0, 0);
 	sem_init(&never, 0, 0);
