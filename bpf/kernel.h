@@ -165,6 +165,7 @@ struct tcp_sock {
 	__u32 snd_nxt;
 	__u32 snd_una;
 	__u64 bytes_received;
+	__u64 bytes_sent; /* since 4.19 */
 	/* CLOCK_MONOTONIC, read at each segment and each look of a reader; since 4.20 */
 	__u64 tcp_clock_cache;
 };

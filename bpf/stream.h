@@ -207,7 +207,8 @@ static __always_inline bool begins_connection(struct conn *c, struct tcp_sock *t
 		return true;
 	if (p->dir == DIR_SEND)
 		return !READ(trusted, tp, bytes_received);
-	return read_first(tp, p, trusted);
+	/* Not so what a client hears first, which it has asked for. */
+	return !READ(trusted, tp, bytes_sent) && read_first(tp, p, trusted);
 }
 
 /* Bytes moved that no call has shown, if unseen is not 0: the last ones are not known.

@@ -14,6 +14,7 @@ import (
 func olderScenarios() []scenario {
 	return []scenario{
 		{"peeked at, older than the probe", peekedBefore},
+		{"first answer, asked for before the probe", firstAnswer},
 		{"cut, older than the probe", func(s *stage) {
 			client, server := s.old[0], s.old[1]
 			target := s.target
@@ -32,6 +33,25 @@ func olderScenarios() []scenario {
 			client.both("POST", 201)
 		}},
 	}
+}
+
+// firstAnswer is the first answer of a connection, read byte by byte: its H begins no
+// request that a server has received.
+func firstAnswer(s *stage) {
+	client, server := s.first[0], s.first[1]
+	server.bytewise(answerOf(200, "old"))
+	client.toldSent, client.toldGot = client.sent, client.got
+	client.exchange(get(s.target), answerOf(404, "new"))
+	client.tells("GET", 404, "ok")
+}
+
+func TestFirstAnswerIsNoRequest(t *testing.T) {
+	eachSource(t, func(t *testing.T, source loader.Source) {
+		player := startChild(t)
+		obs := observe(t, loader.Options{Source: source, Client: true, Comms: []string{player.comm}})
+		want := player.play(order{Scenario: "first answer, asked for before the probe"})
+		compareExchanges(t, want, obs.await(1))
+	})
 }
 
 // peekedBefore is a long body that is looked at before it is read, while nobody

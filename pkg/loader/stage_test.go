@@ -18,6 +18,8 @@ type stage struct {
 	// old is a connection from before the probe was attached: one request was
 	// answered on it, another one was read.
 	old [2]*end
+	// first is another one, on which only one request was read.
+	first [2]*end
 	// kept is a connection that stays open between two scenarios.
 	kept [2]*end
 	// listener has a port that the test knows before it attaches.
@@ -54,6 +56,10 @@ func newStage() (s *stage, err error) {
 	client.write(get(s.target))
 	server.read()
 	s.old = [2]*end{client, server}
+	client, server = s.tcp()
+	client.write(get(s.target))
+	server.read()
+	s.first = [2]*end{client, server}
 	listener, address := s.listen(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 	s.listener, s.knownPort = listener, address.(*unix.SockaddrInet4).Port
 	s.open = nil
