@@ -71,7 +71,7 @@ static __always_inline void on_unknown(struct scratch *s, struct conn *c, struct
 	 * of one whose first letters were moved before only the rest is there. */
 	sure = is_common_method(*(__u32 *)s->data) &&
 	       is_surely_request(*(__u64 *)s->data, *(__u64 *)(s->data + 8), n);
-	request = request & !c->torn & (begins_connection(c, tp, p, trusted) | !!sure);
+	request = request & !c->torn & (begins_connection(c, sk, tp, p, trusted) | !!sure);
 	if (!request && !response)
 		return;
 	c->role = receives == request ? PROBE_ROLE_SERVER : PROBE_ROLE_CLIENT;

@@ -42,7 +42,7 @@ static __always_inline void start_request(struct conn *c, struct sock *sk, struc
 			c->start_ns = arrived;
 			c->rough = arrived & 1;
 		}
-		c->first = read_first(tp, p, trusted);
+		c->first = read_first(sk, tp, p, trusted);
 		if (!c->tx_off)
 			c->tx_off = 1ULL << 32 | READ(trusted, tp, write_seq);
 	}

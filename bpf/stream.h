@@ -192,23 +192,27 @@ static __always_inline void splice_note(struct conn *c, struct tcp_sock *tp, con
 }
 
 /* Is what was read all that the connection has received, but for what is unread? */
-static __always_inline bool read_first(struct tcp_sock *tp, struct piece *p, const bool trusted)
+static __always_inline bool read_first(struct sock *sk, struct tcp_sock *tp, struct piece *p,
+				       const bool trusted)
 {
 	__u32 unread = READ(trusted, tp, rcv_nxt) - READ(trusted, tp, copied_seq);
 
+	/* A FIN counts as received, and was read along with the last data (rx_seq). */
+	if (!unread && READ(trusted, sk, __sk_common.skc_flags) & (1UL << SOCK_DONE))
+		unread = 1;
 	return READ(trusted, tp, bytes_received) == (__u64)unread + p->len;
 }
 
 /* Is the piece the first of its connection, or is that not known? */
-static __always_inline bool begins_connection(struct conn *c, struct tcp_sock *tp, struct piece *p,
-					      const bool trusted)
+static __always_inline bool begins_connection(struct conn *c, struct sock *sk, struct tcp_sock *tp,
+					      struct piece *p, const bool trusted)
 {
 	if (c->family != CONN_TCP || !tp)
 		return true;
 	if (p->dir == DIR_SEND)
 		return !READ(trusted, tp, bytes_received);
 	/* Not so what a client hears first, which it has asked for. */
-	return !READ(trusted, tp, bytes_sent) && read_first(tp, p, trusted);
+	return !READ(trusted, tp, bytes_sent) && read_first(sk, tp, p, trusted);
 }
 
 /* Bytes moved that no call has shown, if unseen is not 0: the last ones are not known.

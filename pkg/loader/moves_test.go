@@ -94,6 +94,15 @@ func moveScenarios() []scenario {
 			client.exchange(get(s.target), answerOf(204, ""))
 			client.both("GET", 204)
 		}},
+		{"half closed before it is read", func(s *stage) {
+			client, server := s.tcp()
+			client.write("PROPFIND " + s.target + " HTTP/1.1\r\n\r\n")
+			must("shutdown", unix.Shutdown(client.fd, unix.SHUT_WR))
+			server.read()
+			server.write(answerOf(200, "half"))
+			client.read()
+			client.both("PROPFIND", 200)
+		}},
 		{"read before anything is there", func(s *stage) {
 			client, server := s.tcp()
 			server.readsNothing()
