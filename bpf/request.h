@@ -57,11 +57,11 @@ static __always_inline void append_head(struct scratch *s, struct conn *c, struc
 	bound(have);
 	if (have >= PROBE_HEAD_MAX)
 		return;
-	bound(n);
-	if (n > PROBE_HEAD_MAX)
-		return;
 	/* Through the scratch: the verifier cannot bound have + n. */
 	bpf_probe_read_kernel(s->gather, PROBE_HEAD_MAX, c->head);
+	bound(n); /* spilled behind a check it has no limit on 6.8 */
+	if (n > PROBE_HEAD_MAX)
+		return;
 	bpf_probe_read_kernel(s->gather + have, n, s->data);
 	bpf_probe_read_kernel(c->head, PROBE_HEAD_MAX, s->gather);
 	n += have;
