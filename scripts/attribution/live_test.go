@@ -182,7 +182,8 @@ func TestRunQueueAgreesWithSchedstat(t *testing.T) {
 	within(t, "run queue", got, want, 0.02)
 }
 
-// It is so, too, for a thread that is moved to another CPU while it waits for one.
+// It is so, too, for a thread that is moved to another CPU while it waits for one, every
+// 3 ms: of what its queues add up, a sixth is told as what it waited for before. It was half.
 func TestRunQueueOfTwoCPUs(t *testing.T) {
 	testutil.RequireBPF(t, "5.14", "task storage")
 	in := startServer(t, "c")
@@ -221,7 +222,7 @@ func TestRunQueueOfTwoCPUs(t *testing.T) {
 	if want < 50*time.Millisecond {
 		t.Fatalf("the thread waited for %v only: nothing competed with it", want)
 	}
-	within(t, "run queue", got, want, 0.1)
+	within(t, "run queue", got, want, 0.25)
 }
 
 // Who held the CPU is told with its control group.
