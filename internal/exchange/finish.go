@@ -186,10 +186,10 @@ func (t *Tracker) Tick(nowNS uint64) {
 			}
 		}
 	}
-	if since(t.tickNS, nowNS) < t.opt.IdleLimit/4 {
+	if since(t.forgotNS, nowNS) < t.opt.IdleLimit/4 {
 		return
 	}
-	t.tickNS = nowNS
+	t.forgotNS = nowNS
 	for _, c := range t.conns {
 		if c.isUnix() && len(c.queue) == 0 && since(c.lastNS, nowNS) > t.opt.IdleLimit {
 			t.forget(c)

@@ -93,9 +93,8 @@ type Tracker struct {
 	free    []*exchange
 	stats   Stats
 	sweepNS uint64 // start of the last sweep for Unix sockets
-	tickNS  uint64 // when Unix sockets were last forgotten
-
-	tickedNS uint64 // the last Tick
+	// forgotNS is when idle Unix sockets were last forgotten, tickedNS the last Tick.
+	forgotNS, tickedNS uint64
 
 	// Room that is reused for every record.
 	heads *headCache

@@ -94,8 +94,7 @@ func (q *queue) onDisk(payload []byte, lines int, wallNS int64) (spoolRef, error
 		return ref, nil
 	}
 	for _, e := range q.replay {
-		q.spool.release(e.ref)
-		e.ref = spoolRef{}
+		q.unspool(e)
 	}
 	if !q.spool.beginAnew() {
 		return ref, err

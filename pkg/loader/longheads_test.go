@@ -4,7 +4,6 @@ package loader_test
 
 import (
 	"testing"
-	"time"
 
 	"probe/pkg/loader"
 )
@@ -17,9 +16,7 @@ func TestLongHeads(t *testing.T) {
 		player := startChild(t)
 		obs := observe(t, loader.Options{Source: source, Comms: []string{player.comm}, Server: true, Client: true})
 		want := sorted(player.play(order{Scenario: "answers with long heads"}))
-		for end := time.Now().Add(patience); len(obs.requests) < len(want) && time.Now().Before(end); {
-			obs.poll()
-		}
+		obs.pollFor(len(want))
 		for _, q := range obs.requests {
 			if q.Flags != 0 {
 				t.Errorf("%s, %d bytes: flags %v", q.Role, q.ResponseBytes, q.Flags)

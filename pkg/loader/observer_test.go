@@ -139,14 +139,20 @@ func (o *observer) poll() {
 // that does nothing else everything has come after one millisecond.
 const patience = 3 * time.Second
 
-// await polls until there are n exchanges, then once more for surplus ones, and
-// returns and forgets them, in a stable order.
-func (o *observer) await(n int) []exchange {
+// pollFor polls until there are n exchanges, or patience ends.
+func (o *observer) pollFor(n int) {
 	o.t.Helper()
 	for end := time.Now().Add(patience); len(o.seen) < n && time.Now().Before(end); {
 		o.poll()
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// await polls until there are n exchanges, then once more for surplus ones, and
+// returns and forgets them, in a stable order.
+func (o *observer) await(n int) []exchange {
+	o.t.Helper()
+	o.pollFor(n)
 	o.poll()
 	seen := o.seen
 	o.seen, o.requests = nil, nil

@@ -80,9 +80,7 @@ func TestPeekedBeforeItIsKnown(t *testing.T) {
 		obs := observe(t, loader.Options{Source: source, Server: true, Comms: []string{player.comm}})
 		player.begin(order{Scenario: "peeked at, older than the probe"})
 		m := player.report().Times[0]
-		for end := time.Now().Add(patience); len(obs.seen) < 2 && time.Now().Before(end); {
-			obs.poll()
-		}
+		obs.pollFor(2)
 		if len(obs.requests) != 2 || obs.seen[1].Status != 404 {
 			t.Fatalf("exchanges: %+v", obs.seen)
 		}

@@ -83,9 +83,7 @@ func TestTimes(t *testing.T) {
 		obs := observe(t, loader.Options{Source: source, Server: true, Client: true, Comms: []string{player.comm}})
 		player.begin(order{Scenario: "in no hurry"})
 		truth := player.report()
-		for end := time.Now().Add(patience); len(obs.seen) < len(truth.Truth) && time.Now().Before(end); {
-			obs.poll()
-		}
+		obs.pollFor(len(truth.Truth))
 		next := map[events.Role]int{}
 		for _, q := range obs.requests {
 			i := next[q.Role]
@@ -145,9 +143,7 @@ func TestThreadIsShared(t *testing.T) {
 		}
 		player.begin(order{Scenario: "while an answer goes on"})
 		player.report()
-		for end := time.Now().Add(patience); len(obs.requests) < 3 && time.Now().Before(end); {
-			obs.poll()
-		}
+		obs.pollFor(3)
 		var got []events.Attribution
 		for _, q := range obs.requests {
 			got = append(got, q.Times.Attribution)
@@ -210,9 +206,7 @@ func TestLateReads(t *testing.T) {
 		obs := observe(t, loader.Options{Source: source, Server: true, Comms: []string{player.comm}})
 		player.begin(order{Scenario: "late reads"})
 		truth := player.report()
-		for end := time.Now().Add(patience); len(obs.seen) < len(truth.Times) && time.Now().Before(end); {
-			obs.poll()
-		}
+		obs.pollFor(len(truth.Times))
 		if len(obs.requests) != len(truth.Times) {
 			t.Fatalf("%d requests, want %d", len(obs.requests), len(truth.Times))
 		}
@@ -265,9 +259,7 @@ func TestProcessOfUnanswered(t *testing.T) {
 		player.play(order{Scenario: "ask on a connection and keep it"})
 		obs.sweep(obs.clock.Now())
 		player.play(order{Scenario: "close the kept connection"})
-		for end := time.Now().Add(patience); len(obs.requests) < 2 && time.Now().Before(end); {
-			obs.poll()
-		}
+		obs.pollFor(2)
 		if len(obs.requests) != 2 {
 			t.Fatalf("%d exchanges, want 2", len(obs.requests))
 		}

@@ -99,21 +99,34 @@ func lines(t *testing.T, p *process.Probe) map[string]*traceLine {
 func startServer(t *testing.T, name string) *instance {
 	t.Helper()
 	for _, r := range runtimes() {
-		if r.name != name {
-			continue
+		if r.name == name {
+			return startRuntime(t, r)
 		}
-		if n := r.missing(); n != "" {
-			t.Fatalf("%s is not installed: run scripts/install-test-deps.sh", n)
-		}
-		in, err := r.up(t.TempDir(), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(in.Stop)
-		return in
 	}
 	t.Fatalf("no runtime %s", name)
 	return nil
+}
+
+// startC starts the server of a file of its own, as those of one test are.
+func startC(t *testing.T, name string, after ...string) *instance {
+	t.Helper()
+	return startRuntime(t, runtime{
+		name: name, source: name + ".c", needs: []string{"gcc"}, start: []string{"./" + name}, after: after,
+		build: []string{"gcc", "-O1", "-pthread", "-o", name, name + ".c"},
+	})
+}
+
+func startRuntime(t *testing.T, r runtime) *instance {
+	t.Helper()
+	if n := r.missing(); n != "" {
+		t.Fatalf("%s is not installed: run scripts/install-test-deps.sh", n)
+	}
+	in, err := r.up(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.Stop)
+	return in
 }
 
 // within fails unless got differs from want by at most a share of it.

@@ -16,15 +16,7 @@ import (
 // them: what it did for those before is not the time of that one.
 func TestQueuedRequests(t *testing.T) {
 	testutil.RequireBPF(t, "6.2", "bpf_task_from_pid")
-	r := runtime{
-		name: "queue", source: "queue.c", start: []string{"./queue"},
-		build: []string{"gcc", "-O1", "-pthread", "-o", "queue", "queue.c"},
-	}
-	in, err := r.up(t.TempDir(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(in.Stop)
+	in := startC(t, "queue")
 	p := startProbe(t, "--port", strconv.Itoa(in.port))
 	const rounds = 10
 	clients := [2]http.Client{{Transport: &http.Transport{}}, {Transport: &http.Transport{}}}

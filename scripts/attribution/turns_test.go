@@ -16,19 +16,9 @@ import (
 // what one of its tasks waited for.
 func TestWaitsInTurns(t *testing.T) {
 	testutil.RequireBPF(t, "6.2", "bpf_task_from_pid")
-	r := runtime{
-		name: "turns", source: "turns.c", start: []string{"./turns"},
-		build: []string{"gcc", "-O1", "-pthread", "-o", "turns", "turns.c"},
-	}
 	servers := map[string]*instance{}
 	for _, name := range []string{"turns", "tokio-runtime-w"} {
-		r.after = []string{name}
-		in, err := r.up(t.TempDir(), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(in.Stop)
-		servers[name] = in
+		servers[name] = startC(t, "turns", name)
 	}
 	for _, tt := range []struct {
 		thread, work string
